@@ -1,0 +1,45 @@
+// Package requeue computes how long a Kubernetes controller should wait before
+// it looks at an object again, so that it acts on a deadline when the deadline
+// passes and not at the next poll.
+//
+// # The model
+//
+// A reconcile ends by saying when it wants to be called again. Three kinds of
+// instant matter to that answer:
+//
+//   - a poll: look again after an interval, whatever happens;
+//   - a deadline: an instant that must be acted on when it passes, usually a
+//     start and a timeout;
+//   - a floor: an instant before which there is no use in looking.
+//
+// A [Plan] collects them, in any order, and answers with the soonest wait, held
+// back by the floor. [NextRequeue] is the plan with one poll and one deadline:
+//
+//	return ctrl.Result{RequeueAfter: requeue.NextRequeue(start, timeout, 5*time.Minute, nil)}, nil
+//
+// # What the answer means
+//
+// 0 means that there is nothing to wait for, and nothing else: every other
+// answer is at least [Immediate]. controller-runtime reads a RequeueAfter of 0
+// or less as "do not requeue" and never looks at the object again; client-go's
+// AddAfter reads it as "now", which is a hot loop for a deadline that stays in
+// the past. A plan gives neither for a deadline that has passed: it waits as
+// long again as the deadline is late, from [Immediate] to one minute. That is
+// the overdue backing-off. It costs a caller who acts on deadlines nothing, and
+// a caller who does not is woken 17 times in the first minute and once a minute
+// from then on.
+//
+// With an interval, the answer is at most the interval: a controller that moves
+// from a fixed interval to this package is never woken later than before. Only
+// a floor ([Plan.NotBefore]), asked for by the caller, exceeds it.
+//
+// # Time
+//
+// Every function is pure but for reading the clock it was given, once. Nothing
+// here sleeps, locks, allocates, logs or keeps state, so everything may be used
+// from any number of goroutines. Arithmetic saturates: no duration and no
+// instant gives a wrong sign, an overflow or a panic.
+//
+// The rules in full, with their sources, are in docs/semantics.md of the
+// repository.
+package requeue

@@ -1,0 +1,293 @@
+package requeue_test
+
+import (
+	"math"
+	"math/big"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/requeue-go/requeue"
+)
+
+// A wait is one call that adds to a plan.
+type wait struct {
+	kind waitKind
+	t    time.Time     // start, instant or floor
+	d    time.Duration // interval or timeout
+}
+
+type waitKind uint8
+
+const (
+	every waitKind = iota
+	timeout
+	deadline
+	upcoming
+	notBefore
+	waitKinds
+)
+
+func (w wait) add(p requeue.Plan) requeue.Plan {
+	switch w.kind {
+	case every:
+		return p.Every(w.d)
+	case timeout:
+		return p.Timeout(w.t, w.d)
+	case deadline:
+		return p.Deadline(w.t)
+	case upcoming:
+		return p.Upcoming(w.t)
+	default:
+		return p.NotBefore(w.t)
+	}
+}
+
+// instant is the point in time that w names, exactly, in nanoseconds since 1970.
+func (w wait) instant() *big.Int {
+	if w.kind == timeout {
+		return new(big.Int).Add(nanos(w.t), big.NewInt(int64(w.d)))
+	}
+	return nanos(w.t)
+}
+
+// none reports whether w asks for nothing: rule 3.
+func (w wait) none() bool {
+	return (w.kind == every || w.kind == timeout) && w.d <= 0 || w.kind != every && w.t.IsZero()
+}
+
+func nanos(t time.Time) *big.Int {
+	n := new(big.Int).Mul(big.NewInt(t.Unix()), big.NewInt(int64(time.Second)))
+	return n.Add(n, big.NewInt(int64(t.Nanosecond())))
+}
+
+// saturated is n as a duration.
+func saturated(n *big.Int) time.Duration {
+	switch {
+	case n.IsInt64():
+		return time.Duration(n.Int64())
+	case n.Sign() < 0:
+		return math.MinInt64
+	default:
+		return math.MaxInt64
+	}
+}
+
+// decide is the obvious model of Plan: exact arithmetic, all rules one by one.
+// It leaves Decision.Deadline to be compared as nanoseconds.
+func decide(now time.Time, waits []wait) (d requeue.Decision, earliest *big.Int) {
+	take := func(after time.Duration, cause requeue.Cause) {
+		after = max(after, requeue.Immediate)
+		rank := map[requeue.Cause]int{requeue.CausePoll: 1, requeue.CauseOverdue: 2, requeue.CauseDeadline: 3}
+		if d.Cause == requeue.CauseNone || after < d.After || after == d.After && rank[cause] > rank[d.Cause] {
+			d.After, d.Cause = after, cause
+		}
+	}
+	var floor time.Duration
+	for _, w := range waits {
+		if w.none() {
+			continue
+		}
+		left := new(big.Int).Sub(w.instant(), nanos(now))
+		switch {
+		case w.kind == every:
+			take(w.d, requeue.CausePoll)
+			continue
+		case w.kind == notBefore:
+			floor = max(floor, saturated(left))
+			continue
+		case left.Sign() > 0:
+			take(saturated(left), requeue.CauseDeadline)
+		case w.kind == upcoming:
+			continue
+		default:
+			take(min(saturated(left.Neg(left)), time.Minute), requeue.CauseOverdue)
+		}
+		if at := w.instant(); earliest == nil || at.Cmp(earliest) < 0 {
+			earliest = at
+		}
+	}
+	if d.Cause != requeue.CauseNone && floor > d.After {
+		d.After, d.Cause = floor, requeue.CauseNotBefore
+	}
+	return d, earliest
+}
+
+// check holds a plan of the waits, made at now, against the model and the rules.
+func check(t require.TestingT, now time.Time, waits []wait) {
+	plan := requeue.From(now)
+	for _, w := range waits {
+		before := plan
+		after := w.add(plan)
+		require.Equal(t, before, plan, "a plan is never changed by its methods")
+		if w.kind != notBefore && before.After() != 0 {
+			require.LessOrEqual(t, after.After(), before.After(), "adding %+v made it later", w)
+		}
+		plan = after
+	}
+	got := plan.Decide()
+
+	want, earliest := decide(now, waits)
+	if earliest == nil {
+		require.Zero(t, got.Deadline)
+	} else {
+		require.Zero(t, earliest.Cmp(nanos(got.Deadline)), "deadline %v", got.Deadline)
+	}
+	want.Deadline = got.Deadline
+	require.Equal(t, want, got)
+	require.Equal(t, got.After, plan.After())
+
+	asked, ceiling, floor := false, time.Duration(math.MaxInt64), time.Duration(0)
+	for _, w := range waits {
+		switch {
+		case w.none():
+		case w.kind == notBefore:
+			floor = max(floor, w.t.Sub(now))
+		case w.kind == every:
+			ceiling = min(ceiling, w.d)
+			asked = true
+		case w.kind != upcoming || w.t.After(now):
+			asked = true
+		}
+	}
+	if !asked {
+		require.Zero(t, got.After, "nothing was asked for")
+	} else {
+		require.GreaterOrEqual(t, got.After, requeue.Immediate)
+	}
+	require.LessOrEqual(t, got.After, max(ceiling, requeue.Immediate, floor), "later than the interval")
+
+	if got.Cause == requeue.CauseDeadline && got.After < math.MaxInt64 {
+		woken, found := now.Add(got.After), false
+		for _, w := range waits {
+			switch {
+			case w.none():
+			case w.kind == timeout:
+				clock := requeue.ClockFunc(func() time.Time { return woken })
+				found = found || requeue.From(now).Timeout(w.t, w.d).After() == got.After && requeue.Expired(w.t, w.d, clock)
+			case w.kind == deadline || w.kind == upcoming:
+				found = found || w.t.After(now) && !woken.Before(w.t)
+			}
+		}
+		require.True(t, found, "woken before its deadline")
+	}
+
+	shuffled := append([]wait(nil), waits...)
+	rand.New(rand.NewPCG(uint64(len(waits)), 1)).Shuffle(len(shuffled), func(i, j int) {
+		shuffled[i], shuffled[j] = shuffled[j], shuffled[i]
+	})
+	reordered := requeue.From(now)
+	for _, w := range shuffled {
+		reordered = w.add(reordered)
+	}
+	require.Equal(t, got.After, reordered.After(), "the order of the calls matters")
+	require.Equal(t, got.Cause, reordered.Decide().Cause, "the order of the calls matters")
+}
+
+var (
+	year1    = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
+	year9999 = time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)
+	// started has a monotonic reading; so has what is added to it.
+	started = time.Now()
+)
+
+// instants draws any time of the years 1 to 9999: near base, far from it, zero,
+// with and without a monotonic reading, in any zone.
+func instants(base time.Time) *rapid.Generator[time.Time] {
+	return rapid.OneOf(
+		rapid.Just(time.Time{}),
+		rapid.Custom(func(t *rapid.T) time.Time {
+			return time.Unix(
+				rapid.Int64Range(year1.Unix(), year9999.Unix()).Draw(t, "unix"),
+				rapid.Int64Range(0, 999999999).Draw(t, "nanosecond")).UTC()
+		}),
+		rapid.Map(rapid.Int64Range(-int64(3*time.Minute), int64(3*time.Minute)), func(d int64) time.Time {
+			return base.Add(time.Duration(d))
+		}),
+		rapid.Map(rapid.Int64Range(-int64(3*time.Minute), int64(3*time.Minute)), func(d int64) time.Time {
+			return base.Add(time.Duration(d)).Round(0).In(time.FixedZone("", 19800))
+		}),
+		rapid.Map(rapid.Int64Range(-int64(48*time.Hour), int64(48*time.Hour)), func(d int64) time.Time {
+			return started.Add(time.Duration(d))
+		}),
+	)
+}
+
+// durations draws any duration, most of them of everyday size.
+func durations() *rapid.Generator[time.Duration] {
+	return rapid.OneOf(
+		rapid.Map(rapid.Int64(), func(d int64) time.Duration { return time.Duration(d) }),
+		rapid.Map(rapid.Int64Range(-int64(time.Second), int64(3*time.Minute)), func(d int64) time.Duration { return time.Duration(d) }),
+		rapid.SampledFrom([]time.Duration{math.MinInt64, -1, 0, 1, requeue.Immediate - 1, requeue.Immediate, time.Minute, math.MaxInt64}),
+	)
+}
+
+func TestPlan_properties(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := instants(started).Draw(t, "now")
+		waits := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) wait {
+			return wait{
+				kind: waitKind(rapid.IntRange(0, int(waitKinds)-1).Draw(t, "kind")),
+				t:    instants(now).Draw(t, "t"),
+				d:    durations().Draw(t, "d"),
+			}
+		}), 0, 8).Draw(t, "waits")
+		check(t, now, waits)
+	})
+}
+
+func TestNextRequeue_isAPlan(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := instants(started).Draw(t, "now")
+		start := instants(now).Draw(t, "start")
+		timeout, interval := durations().Draw(t, "timeout"), durations().Draw(t, "interval")
+		clock := requeue.ClockFunc(func() time.Time { return now })
+
+		got := requeue.NextRequeue(start, timeout, interval, clock)
+		require.Equal(t, requeue.From(now).Every(interval).Timeout(start, timeout).After(), got)
+
+		left := new(big.Int).Sub(wait{kind: 1, t: start, d: timeout}.instant(), nanos(now))
+		expired := timeout > 0 && !start.IsZero() && left.Sign() <= 0
+		require.Equal(t, expired, requeue.Expired(start, timeout, clock))
+	})
+}
+
+// FuzzPlan holds a plan of five waits against the model. Times are seconds and
+// nanoseconds around a base that has a monotonic reading; bit i of wallOnly
+// takes it from the i-th time.
+func FuzzPlan(f *testing.F) {
+	minute := int64(time.Minute)
+	for _, seed := range []struct {
+		now, start, limit, dueSeconds, interval, due, ahead, floor int64
+		wallOnly                                                   uint8
+	}{
+		{0, 0, 0, 0, 0, 0, 0, 0, 0},                                             // everything at one instant
+		{270e9, 0, 5 * minute, 0, 5 * minute, 24 * 60 * minute, 0, 0, 0},        // deadline before the poll
+		{300e9 + 20e6, 0, 5 * minute, 0, 5 * minute, 24 * 60 * minute, 0, 0, 0}, // just overdue
+		{3600e9, 0, 5 * minute, 0, 0, 3599e9, 3601e9, 3660e9, 31},               // overdue, ahead and held back, wall-clock only
+		{0, -1, math.MaxInt64, 0, -1, math.MaxInt64, math.MinInt64, math.MaxInt64, 0},
+		{math.MinInt64, math.MaxInt64, math.MinInt64, math.MaxInt64, math.MaxInt64, math.MinInt64, -1, 1, 21},
+	} {
+		f.Add(seed.now, seed.start, seed.limit, seed.dueSeconds, seed.interval, seed.due, seed.ahead, seed.floor, seed.wallOnly)
+	}
+	f.Fuzz(func(t *testing.T, nowNanos, startNanos, limit, dueSeconds, interval, dueNanos, aheadSeconds, floorNanos int64, wallOnly uint8) {
+		time9999 := func(seconds, nanos int64, bit int) time.Time {
+			at := started.Add(time.Duration(nanos))
+			if wallOnly&(1<<bit) != 0 {
+				span := year9999.Unix() - year1.Unix()
+				at = time.Unix(year1.Unix()+((seconds%span)+span)%span, at.UnixNano()%int64(time.Second)).UTC()
+			}
+			return at
+		}
+		check(t, time9999(0, nowNanos, 0), []wait{
+			{kind: every, d: time.Duration(interval)},
+			{kind: timeout, t: time9999(startNanos, startNanos, 1), d: time.Duration(limit)},
+			{kind: deadline, t: time9999(dueSeconds, dueNanos, 2)},
+			{kind: upcoming, t: time9999(aheadSeconds, aheadSeconds, 3)},
+			{kind: notBefore, t: time9999(floorNanos, floorNanos, 4)},
+		})
+	})
+}
