@@ -28,6 +28,7 @@ func TestLoad_Interval(t *testing.T) {
 		{"no utilization", requeue.Load{Objects: 1, Workers: 1, Service: 1}, 0, 0},
 		{"utilization is not a number", requeue.Load{Objects: 1, Workers: 1, Service: 1}, math.NaN(), 0},
 		{"known is never 0", requeue.Load{Objects: 1, Workers: 100, Service: 1}, 0.8, 1},
+		{"as long as a duration can be", requeue.Load{Objects: 1, Workers: 1, Service: forever}, 1, forever},
 		{"saturates", requeue.Load{Objects: math.MaxInt, Workers: 1, Service: forever}, 0.1, forever},
 	}
 	for _, tt := range tests {

@@ -183,6 +183,8 @@ func TestRule07_arithmeticSaturates(t *testing.T) {
 	assert.Equal(t, time.Minute, requeue.From(year9999).Deadline(year1).After())
 	assert.Equal(t, forever, requeue.From(year1).Every(time.Second).NotBefore(year9999).After())
 	assert.Equal(t, time.Second, requeue.From(year9999).Every(time.Second).NotBefore(year1).After())
+	year0 := time.Time{}.Add(-time.Hour)
+	assert.Equal(t, time.Second, requeue.From(year0).Every(time.Second).NotBefore(time.Time{}).After(), "zero is no floor, even ahead")
 	assert.Equal(t, forever, requeue.From(monotonic).Timeout(monotonic, forever).After())
 	assert.Equal(t, time.Minute, requeue.From(monotonic).Timeout(year1, forever).After())
 	assert.False(t, requeue.Expired(year9999, forever, at(0)))

@@ -132,6 +132,7 @@ func TestJitter(t *testing.T) {
 		{"more than all counts as all", time.Hour, math.Inf(1), requeue.Immediate, 2 * time.Hour},
 		{"below Immediate not less than it was", 10, 0.9, 10, 19},
 		{"the longest there is", forever, 0.5, forever / 2, forever},
+		{"the longest, hardly moved", forever, 1e-300, forever, forever},
 		{"no polling", 0, 0.5, 0, 0},
 		{"a negative interval is no polling", -time.Hour, 0.5, 0, 0},
 	}
