@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/requeue-go/requeue"
+	"github.com/requeue-go/requeue/examples/promotion/v1alpha1"
+)
+
+// Reconciler runs promotions whose steps wait for something that never comes, so
+// that each must be failed when its step's timeout is over.
+//
+// What a step would do is left out: one without a timeout that is followed by
+// another is done at once, every other waits.
+type Reconciler struct {
+	client.Client
+	Clock clock.PassiveClock
+	// Next decides how long to wait before looking at a step again.
+	Next Next
+	// Observe, if set, is told how each reconcile ended. It is called by
+	// several goroutines.
+	Observe func(Event)
+}
+
+// Next returns how long to wait before looking again at a step that started at
+// started, zero if it has not, and may take timeout, 0 or less for ever.
+type Next func(now, started time.Time, timeout time.Duration) time.Duration
+
+// fixedInterval looks again after the interval, whatever the timeout is.
+func fixedInterval(interval time.Duration) Next {
+	return func(time.Time, time.Time, time.Duration) time.Duration { return interval }
+}
+
+// deadlineAware looks again after the interval or at the timeout, whichever is
+// sooner.
+func deadlineAware(interval time.Duration) Next {
+	return func(now, started time.Time, timeout time.Duration) time.Duration {
+		return requeue.From(now).Every(interval).Timeout(started, timeout).After()
+	}
+}
+
+// Event is the end of one reconcile.
+type Event struct {
+	Name   string
+	Phase  string        // of the promotion, as the API server has it now
+	Failed bool          // by this reconcile
+	Late   time.Duration // if Failed: from the step's deadline to the API server's answer
+	Wait   time.Duration // if still running: until the next look
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	var p v1alpha1.Promotion
+	if err := r.Get(ctx, req.NamespacedName, &p); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	event := Event{Name: p.Name, Phase: p.Status.Phase}
+	if p.Status.Phase == "" {
+		// What is decided below is decided on the answer of the API server: it
+		// keeps whole seconds, so the persisted start is earlier than ours.
+		if err := r.patch(ctx, &p, start); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	if p.Status.Phase == v1alpha1.PhaseRunning {
+		now, started, timeout := r.Clock.Now(), startOf(&p), stepOf(&p).Timeout()
+		if !requeue.Expired(started, timeout, requeue.ClockFunc(func() time.Time { return now })) {
+			event.Wait = r.Next(now, started, timeout)
+		} else {
+			if err := r.patch(ctx, &p, fail); err != nil {
+				return ctrl.Result{}, err
+			}
+			event.Failed, event.Late = true, r.Clock.Since(started.Add(timeout))
+		}
+	}
+	event.Phase = p.Status.Phase
+	if r.Observe != nil {
+		r.Observe(event)
+	}
+	return ctrl.Result{RequeueAfter: event.Wait}, nil
+}
+
+// patch changes the status of p here and in the API server. It sends no more
+// than the difference, so fields of the status that this program does not know
+// stay, and is refused if somebody else changed the object in between.
+func (r *Reconciler) patch(ctx context.Context, p *v1alpha1.Promotion, change func(*v1alpha1.Promotion, metav1.Time)) error {
+	before := p.DeepCopy()
+	change(p, metav1.NewTime(r.Clock.Now()))
+	return r.Status().Patch(ctx, p, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+}
+
+// start begins the promotion with the first step that has to be waited for.
+func start(p *v1alpha1.Promotion, now metav1.Time) {
+	p.Status.Phase, p.Status.StartedAt = v1alpha1.PhaseRunning, &now
+	for i, step := range p.Spec.Steps {
+		done := step.Timeout() <= 0 && i+1 < len(p.Spec.Steps)
+		metadata := v1alpha1.StepExecutionMetadata{Alias: aliasOf(p, i), Status: v1alpha1.PhaseRunning, StartedAt: &now}
+		if done {
+			metadata.Status, metadata.FinishedAt = v1alpha1.PhaseSucceeded, &now
+		}
+		p.Status.StepExecutionMetadata = append(p.Status.StepExecutionMetadata, metadata)
+		p.Status.CurrentStep = int64(i)
+		if !done {
+			return
+		}
+	}
+}
+
+// fail ends the promotion because its current step has timed out.
+func fail(p *v1alpha1.Promotion, now metav1.Time) {
+	i := int(p.Status.CurrentStep)
+	message := fmt.Sprintf("step %q timed out after %v", aliasOf(p, i), stepOf(p).Timeout())
+	metadata := &p.Status.StepExecutionMetadata[i]
+	metadata.Status, metadata.Message, metadata.FinishedAt = v1alpha1.PhaseFailed, message, &now
+	p.Status.Phase, p.Status.Message, p.Status.FinishedAt = v1alpha1.PhaseFailed, message, &now
+}
+
+// stepOf returns the current step of p, or an empty one if the status names a
+// step that the spec does not have.
+func stepOf(p *v1alpha1.Promotion) v1alpha1.PromotionStep {
+	if i := p.Status.CurrentStep; i >= 0 && i < int64(len(p.Spec.Steps)) {
+		return p.Spec.Steps[i]
+	}
+	return v1alpha1.PromotionStep{}
+}
+
+// startOf returns when the current step of p started, zero if it has not.
+func startOf(p *v1alpha1.Promotion) time.Time {
+	if i := p.Status.CurrentStep; i >= 0 && i < int64(len(p.Status.StepExecutionMetadata)) {
+		return requeue.TimeOf(p.Status.StepExecutionMetadata[i].StartedAt)
+	}
+	return time.Time{}
+}
+
+func aliasOf(p *v1alpha1.Promotion, step int) string {
+	if as := p.Spec.Steps[step].As; as != "" {
+		return as
+	}
+	return fmt.Sprintf("step-%d", step+1)
+}

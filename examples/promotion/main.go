@@ -1,0 +1,172 @@
+// Command promotion runs a controller-runtime controller for Promotions, in the
+// shape of Kargo's, twice on the same Kubernetes API server: once polling at a
+// fixed interval and once with requeue. No step ever finishes by itself, so each
+// has to be failed when its timeout is over, and the command shows how late each
+// controller is.
+//
+// The API server and its etcd are real and run in this process. There is nothing
+// to install and nothing is left behind.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/term"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/requeue-go/requeue/examples/promotion/kubeapi"
+	"github.com/requeue-go/requeue/examples/promotion/v1alpha1"
+)
+
+const usage = `Usage: promotion [flags]
+
+Runs promotions whose steps wait for something that never comes, under two
+controllers on one Kubernetes API server, and shows how late each fails them:
+
+  fixed interval   looks at every promotion again after -interval, as most
+                   controllers do
+  requeue          looks again after -interval or at the step's timeout,
+                   whichever is sooner
+
+Flags:
+`
+
+type options struct {
+	from       string
+	interval   time.Duration
+	kubeconfig string
+	yes        bool
+	verbose    bool
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	o, err := parseFlags(os.Args[1:], os.Stdout)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "promotion:", err)
+		os.Exit(2)
+	}
+	err = run(ctx, o, os.Stdin, os.Stdout)
+	switch {
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Println("interrupted, all is stopped and removed")
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "promotion:", err)
+		os.Exit(1)
+	}
+}
+
+func parseFlags(args []string, out io.Writer) (o options, err error) {
+	// Not flag.CommandLine: controller-runtime puts a -kubeconfig of its own there.
+	flags := flag.NewFlagSet("promotion", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&o.from, "f", "", "`file` of manifests, a directory of them, or - for standard input (default: the ones shipped with this example)")
+	flags.DurationVar(&o.interval, "interval", 5*time.Second, "how often both controllers look at a promotion whatever happens; stands for the 5m of a real controller")
+	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "run on the cluster of this kubeconfig `file` instead of an API server in this process")
+	flags.BoolVar(&o.yes, "yes", false, "with -kubeconfig: go on and install what is needed there; all of it is removed at the end")
+	flags.BoolVar(&o.verbose, "v", false, "show the logs of the API server and of controller-runtime on standard error")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprint(out, usage)
+			flags.SetOutput(out)
+			flags.PrintDefaults()
+		}
+		return o, err
+	}
+	switch {
+	case flags.NArg() > 0:
+		return o, fmt.Errorf("%q is not a flag; -h lists them", flags.Arg(0))
+	case o.interval <= 0:
+		return o, fmt.Errorf("-interval is %v; want more than 0", o.interval)
+	case o.yes && o.kubeconfig == "":
+		return o, errors.New("-yes goes with -kubeconfig")
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, o options, stdin io.Reader, out *os.File) (err error) {
+	manifests, err := loadManifests(o.from, stdin)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(manifests, func(m manifest) bool { return m.timeout > 0 }) {
+		return errors.New("no promotion has a step with a timeout (spec.steps[].retry.timeout), so there is nothing to see")
+	}
+	setLogger(o.verbose)
+	b := newBoard(out, manifests, o.interval)
+	if o.kubeconfig != "" {
+		cfg, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+		if err != nil {
+			return err
+		}
+		return runOn(ctx, cfg, o, manifests, b)
+	}
+
+	fmt.Fprint(out, "starting etcd and a Kubernetes API server in this process ... ")
+	begin := time.Now()
+	server, err := kubeapi.Start(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	crd := v1alpha1.CRD()
+	if err := kubeapi.InstallCRD(ctx, server.Config, crd); err != nil {
+		return err
+	}
+	if err := server.SkipEstablishingDelay(ctx, crd.Name); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "ready after %v at %s\n", time.Since(begin).Round(time.Millisecond), server.Config.Host)
+	return race(ctx, server.Config, manifests, b)
+}
+
+// runOn runs the demo on a cluster that is not this program's.
+func runOn(ctx context.Context, cfg *rest.Config, o options, manifests []manifest, b *board) (err error) {
+	cfg.ContentType = runtime.ContentTypeJSON
+	site := newSite(cfg)
+	fmt.Fprintf(b.out, "On %s this installs, and removes at the end:\n%s", cfg.Host, site.describe(len(manifests)))
+	if err := site.check(ctx); err != nil {
+		return err
+	}
+	if !o.yes {
+		return errors.New("nothing has been installed; run again with -yes to go on")
+	}
+	defer func() { err = errors.Join(err, site.remove(context.WithoutCancel(ctx))) }()
+	if err := site.install(ctx); err != nil {
+		return err
+	}
+	return race(ctx, cfg, manifests, b)
+}
+
+// setLogger sends the logs of klog (API server, client-go) and of
+// controller-runtime to standard error, or nowhere: a run that goes well is
+// shown by the table, and one that does not ends with an error.
+func setLogger(verbose bool) {
+	handler := slog.DiscardHandler
+	if verbose {
+		handler = slog.NewTextHandler(os.Stderr, nil)
+	}
+	klog.SetSlogLogger(slog.New(handler))
+	ctrl.SetLogger(logr.FromSlogHandler(handler))
+}
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
