@@ -187,17 +187,17 @@ func (d Decision) String() string {
 type Cause uint8
 
 const (
-	// CauseNone: nothing to wait for. The only cause with an After of 0.
+	// CauseNone is nothing to wait for, the only cause with an After of 0.
 	CauseNone Cause = iota
-	// CausePoll: an interval given to Every is over.
+	// CausePoll is the end of an interval given to Every.
 	CausePoll
-	// CauseDeadline: a deadline that is ahead passes. On a tie this is the
-	// cause that is named.
+	// CauseDeadline is a deadline that is ahead and will pass. On a tie this is
+	// the cause that is named.
 	CauseDeadline
-	// CauseOverdue: a deadline has passed and was not acted on; this is the
-	// backing-off until the next look.
+	// CauseOverdue is the backing-off from a deadline that has passed and was
+	// not acted on.
 	CauseOverdue
-	// CauseNotBefore: a floor held back all that came sooner.
+	// CauseNotBefore is a floor that held back all that came sooner.
 	CauseNotBefore
 )
 

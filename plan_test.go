@@ -11,7 +11,7 @@ import (
 
 func TestPlan_decide(t *testing.T) {
 	plan := requeue.From(t0)
-	in := func(d time.Duration) time.Time { return t0.Add(d) }
+	in := t0.Add
 	tests := []struct {
 		why      string
 		plan     requeue.Plan

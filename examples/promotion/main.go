@@ -56,23 +56,31 @@ type options struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	o, err := parseFlags(os.Args[1:], os.Stdout)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return
-	case err != nil:
+	code := command(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// command runs the program and returns its exit code.
+func command(ctx context.Context, args []string) int {
+	o, err := parseFlags(args, os.Stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "promotion:", err)
-		os.Exit(2)
+		return 2
 	}
 	err = run(ctx, o, os.Stdin, os.Stdout)
-	switch {
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		fmt.Println("interrupted, all is stopped and removed")
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "promotion:", err)
-		os.Exit(1)
+		return 0
 	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "promotion:", err)
+		return 1
+	}
+	return 0
 }
 
 func parseFlags(args []string, out io.Writer) (o options, err error) {

@@ -47,12 +47,12 @@ func startServer(t *testing.T) *rest.Config {
 }
 
 // startController runs a controller until stop is called and returns its events.
-func startController(t *testing.T, cfg *rest.Config, namespace string) (events <-chan Event, stop func()) {
+func startController(t *testing.T, cfg *rest.Config) (events <-chan Event, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	seen, synced, stopped := make(chan Event, 100), make(chan struct{}), make(chan error, 1)
 	go func() {
-		stopped <- control(ctx, cfg, namespace, deadlineAware(poll), synced, func(e Event) { seen <- e })
+		stopped <- control(ctx, cfg, "default", deadlineAware(poll), synced, func(e Event) { seen <- e })
 	}()
 	<-synced
 	return seen, func() {
@@ -70,21 +70,21 @@ func newClient(t *testing.T, cfg *rest.Config) client.Client {
 	return c
 }
 
-// create loads manifests and creates them in the namespace.
-func create(t *testing.T, c client.Client, namespace, documents string) {
+// create loads manifests and creates them in the default namespace.
+func create(t *testing.T, c client.Client, documents string) {
 	t.Helper()
 	manifests, err := parseManifests("test", strings.NewReader(documents))
 	require.NoError(t, err)
 	for _, m := range manifests {
-		m.object.SetNamespace(namespace)
+		m.object.SetNamespace("default")
 		require.NoError(t, c.Create(t.Context(), m.object))
 	}
 }
 
-func get(t *testing.T, c client.Client, namespace, name string) *v1alpha1.Promotion {
+func get(t *testing.T, c client.Client, name string) *v1alpha1.Promotion {
 	t.Helper()
 	var p v1alpha1.Promotion
-	require.NoError(t, c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, &p))
+	require.NoError(t, c.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: name}, &p))
 	return &p
 }
 
@@ -108,9 +108,9 @@ spec:
 func TestController_failsEachStepAtItsTimeout(t *testing.T) {
 	cfg := startServer(t)
 	c := newClient(t, cfg)
-	events, stop := startController(t, cfg, "default")
+	events, stop := startController(t, cfg)
 	defer stop()
-	create(t, c, "default", document("third", "timeout: 3s")+document("first", "timeout: 1s")+document("second", "timeout: 2s"))
+	create(t, c, document("third", "timeout: 3s")+document("first", "timeout: 1s")+document("second", "timeout: 2s"))
 
 	for _, want := range []struct {
 		name    string
@@ -126,7 +126,7 @@ func TestController_failsEachStepAtItsTimeout(t *testing.T) {
 		assert.GreaterOrEqual(t, e.Late, time.Duration(0), "not before the timeout")
 		assert.Less(t, e.Late, poll-want.timeout, "not left to the next poll")
 
-		p := get(t, c, "default", want.name)
+		p := get(t, c, want.name)
 		assert.Equal(t, v1alpha1.PhaseFailed, p.Status.Phase)
 		assert.Contains(t, p.Status.Message, `step "sync" timed out after `+want.timeout.String())
 		step := p.Status.StepExecutionMetadata[0]
@@ -144,23 +144,23 @@ func TestController_failsEachStepAtItsTimeout(t *testing.T) {
 func TestController_withoutATimeoutPolls(t *testing.T) {
 	cfg := startServer(t)
 	c := newClient(t, cfg)
-	events, stop := startController(t, cfg, "default")
+	events, stop := startController(t, cfg)
 	defer stop()
-	create(t, c, "default", document("zero", "timeout: 0s")+document("negative", "timeout: -1s")+document("missing", ""))
+	create(t, c, document("zero", "timeout: 0s")+document("negative", "timeout: -1s")+document("missing", ""))
 	for range 3 {
 		assert.Equal(t, poll, (<-events).Wait)
 	}
 	for _, name := range []string{"zero", "negative", "missing"} {
-		assert.Equal(t, v1alpha1.PhaseRunning, get(t, c, "default", name).Status.Phase, name)
+		assert.Equal(t, v1alpha1.PhaseRunning, get(t, c, name).Status.Phase, name)
 	}
 }
 
 func TestController_runsTheStepsThatNeedNoWaiting(t *testing.T) {
 	cfg := startServer(t)
 	c := newClient(t, cfg)
-	events, stop := startController(t, cfg, "default")
+	events, stop := startController(t, cfg)
 	defer stop()
-	create(t, c, "default", `
+	create(t, c, `
 apiVersion: kargo.akuity.io/v1alpha1
 kind: Promotion
 metadata: {name: two-steps}
@@ -173,7 +173,7 @@ spec:
 `)
 	e := <-events
 	assert.LessOrEqual(t, e.Wait, time.Hour)
-	status := get(t, c, "default", "two-steps").Status
+	status := get(t, c, "two-steps").Status
 	assert.Equal(t, int64(1), status.CurrentStep)
 	require.Len(t, status.StepExecutionMetadata, 2)
 	assert.Equal(t, v1alpha1.PhaseSucceeded, status.StepExecutionMetadata[0].Status)
@@ -186,13 +186,13 @@ spec:
 func TestController_restartedHalfway(t *testing.T) {
 	cfg := startServer(t)
 	c := newClient(t, cfg)
-	events, stop := startController(t, cfg, "default")
-	create(t, c, "default", document("p", "timeout: 3s"))
+	events, stop := startController(t, cfg)
+	create(t, c, document("p", "timeout: 3s"))
 	assert.False(t, (<-events).Failed)
 	stop()
-	started := get(t, c, "default", "p").Status.StepExecutionMetadata[0].StartedAt
+	started := get(t, c, "p").Status.StepExecutionMetadata[0].StartedAt
 
-	events, stop = startController(t, cfg, "default")
+	events, stop = startController(t, cfg)
 	defer stop()
 	e := <-events
 	assert.LessOrEqual(t, e.Wait, 3*time.Second)
@@ -200,7 +200,7 @@ func TestController_restartedHalfway(t *testing.T) {
 		e = <-events
 	}
 	assert.GreaterOrEqual(t, e.Late, time.Duration(0))
-	step := get(t, c, "default", "p").Status.StepExecutionMetadata[0]
+	step := get(t, c, "p").Status.StepExecutionMetadata[0]
 	assert.Equal(t, started, step.StartedAt, "not started again")
 	assert.False(t, step.FinishedAt.Time.Before(started.Add(3*time.Second)))
 }
