@@ -78,6 +78,24 @@ func ExamplePlan_Every() {
 	// in 5s (deadline 2026-01-01T00:05:00Z)
 }
 
+// A job runs on a schedule and has a deadline of its own. A run that is over is
+// not waited for again, unlike a deadline that has passed.
+func ExamplePlan_Upcoming() {
+	nextRun := time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC)
+	deadline := nextRun.Add(30 * time.Minute)
+
+	plan := func(now time.Time) requeue.Decision {
+		return requeue.From(now).Upcoming(nextRun).Deadline(deadline).Decide()
+	}
+	fmt.Println(plan(nextRun.Add(-10 * time.Minute)))
+	fmt.Println(plan(nextRun))
+	fmt.Println(plan(deadline.Add(time.Second)))
+	// Output:
+	// in 10m0s (deadline 2026-01-01T01:00:00Z)
+	// in 30m0s (deadline 2026-01-01T01:30:00Z)
+	// in 1s (overdue, deadline 2026-01-01T01:30:00Z)
+}
+
 // A registry asks to be left alone for a minute (Retry-After). That holds for
 // everything the object waits for, its deadline too.
 func ExamplePlan_NotBefore() {
