@@ -36,9 +36,10 @@
 // # Time
 //
 // Every function is pure but for reading the clock it was given, once. Nothing
-// here sleeps, locks, allocates, logs or keeps state, so everything may be used
-// from any number of goroutines. Arithmetic saturates: no duration and no
-// instant gives a wrong sign, an overflow or a panic.
+// here sleeps, locks, logs or keeps state, so everything may be used from any
+// number of goroutines. What computes allocates nothing of its own. Arithmetic
+// saturates: no duration and no instant gives a wrong sign, an overflow or a
+// panic.
 //
 // The rules in full, with their sources, are in docs/semantics.md of the
 // repository.

@@ -100,10 +100,13 @@ func ExamplePlan_Upcoming() {
 // everything the object waits for, its deadline too.
 func ExamplePlan_NotBefore() {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	plan := requeue.From(now).Every(30 * time.Second).NotBefore(now.Add(time.Minute))
+	plan := requeue.From(now).
+		Every(30 * time.Second).
+		Deadline(now.Add(45 * time.Second)).
+		NotBefore(now.Add(time.Minute))
 	fmt.Println(plan.Decide())
 	// Output:
-	// in 1m0s (not-before)
+	// in 1m0s (not-before, deadline 2026-01-01T00:00:45Z)
 }
 
 // A step fails again and again. It is tried again after a backoff that doubles,
@@ -114,17 +117,18 @@ func ExampleBackoff() {
 	const timeout = time.Minute
 
 	next := func(now time.Time, failures int) requeue.Decision {
-		retry := requeue.Backoff(now, failures, 5*time.Second, 10*time.Minute)
-		return requeue.From(now).Upcoming(retry).Timeout(started, timeout).Decide()
+		lastTry := now.Add(-2 * time.Millisecond) // it took that long to fail
+		retry := requeue.Backoff(lastTry, failures, 5*time.Second, 10*time.Minute)
+		return requeue.From(now).Deadline(retry).Timeout(started, timeout).Decide()
 	}
 	fmt.Println(next(started.Add(10*time.Second), 1).After)
 	fmt.Println(next(started.Add(15*time.Second), 2).After)
 	fmt.Println(next(started.Add(25*time.Second), 3).After)
 	fmt.Println(next(started.Add(45*time.Second), 4).After, "and not 40s")
 	// Output:
-	// 5s
-	// 10s
-	// 20s
+	// 4.998s
+	// 9.998s
+	// 19.998s
 	// 15s and not 40s
 }
 

@@ -29,8 +29,9 @@ type Plan struct {
 	overdue  bool          // due backs off from a deadline that has passed
 }
 
-// From returns an empty plan made at now. Read the clock once a reconcile and
-// use that time for all that the reconcile decides.
+// From returns an empty plan made at now. The answer counts from now, so read the
+// clock for it at the end of the reconcile, after what takes long; and read it
+// once for all that one plan is given.
 func From(now time.Time) Plan {
 	return Plan{now: now}
 }
@@ -67,6 +68,11 @@ func (p Plan) Deadline(t time.Time) Plan {
 // Upcoming adds an instant that matters only while it is ahead, such as the next
 // run of a schedule: until then it is a deadline, and once it is now or has
 // passed it is ignored. A zero t is ignored, too.
+//
+// A plan of nothing but passed instants answers 0, which is right only if the
+// object needs no other look. The next run of a schedule must therefore be the
+// next after the plan's own now; an instant computed from an earlier reading may
+// have passed in between. Where it must be acted on, use [Plan.Deadline].
 func (p Plan) Upcoming(t time.Time) Plan {
 	if t.After(p.now) {
 		p.add(t, 0)

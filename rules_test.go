@@ -2,8 +2,6 @@ package requeue_test
 
 import (
 	"math"
-	"os/exec"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -274,13 +272,6 @@ func TestRule10_allocatesNothing(t *testing.T) {
 	assert.NotZero(t, wait)
 	assert.NotZero(t, instant)
 	assert.NotZero(t, decision)
-}
-
-// The core imports nothing that could do I/O, log or lock on its own.
-func TestRule10_dependsOnTheClockAlone(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").Output()
-	require.NoError(t, err)
-	assert.ElementsMatch(t, []string{"k8s.io/utils/clock", "github.com/requeue-go/requeue"}, strings.Fields(string(out)))
 }
 
 // fivePartPlan is a plan with a part of each kind.

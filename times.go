@@ -27,8 +27,8 @@ func Soonest(waits ...time.Duration) time.Duration {
 // the Backoff of k8s.io/apimachinery/pkg/util/wait. The delay saturates at the
 // longest time.Duration, about 292 years.
 //
-// Give the answer to [Plan.Upcoming], next to the deadline that it must not
-// sleep through.
+// Try again once the clock has reached the answer; until then give it to
+// [Plan.Deadline], next to the deadline that the wait must not sleep through.
 func Backoff(last time.Time, attempt int, base, max time.Duration) time.Time {
 	if last.IsZero() || base <= 0 {
 		return last
@@ -39,7 +39,7 @@ func Backoff(last time.Time, attempt int, base, max time.Duration) time.Time {
 	delay := max
 	if attempt <= 1 {
 		delay = min(base, max)
-	} else if shift := attempt - 1; shift < 63 && base <= max>>shift {
+	} else if shift := attempt - 1; base <= max>>shift {
 		delay = base << shift
 	}
 	return last.Add(delay)
@@ -51,8 +51,8 @@ func Backoff(last time.Time, attempt int, base, max time.Duration) time.Time {
 //
 // A fraction below 0 (or NaN) counts as 0, one above 1 as 1, so the answer never
 // lies outside the two. If either instant is zero, so is the answer, and a
-// [Plan] ignores it. A lifetime of more than 292 years counts as 292 years; the
-// answer is then too early, never too late.
+// [Plan] ignores it. A lifetime of more than 292 years counts as 292 years, so
+// the answer is then too early.
 func Between(from, to time.Time, fraction float64) time.Time {
 	switch {
 	case from.IsZero() || to.IsZero():
@@ -108,7 +108,8 @@ func hash(key string) uint64 {
 // TimeOf returns the time of an optional API field, in UTC and without a
 // monotonic reading, or zero if the field is nil or zero. It takes a
 // *metav1.Time or *metav1.MicroTime, also a nil one, without this package
-// importing apimachinery, and a time.Time or *time.Time.
+// importing apimachinery, and a time.Time or *time.Time. Of a metav1.Time that is
+// no pointer, give the address: TimeOf(&obj.CreationTimestamp).
 //
 // The methods IsZero and UTC are called in that order and UTC only if IsZero is
 // false, which is what makes a nil pointer safe: metav1's IsZero accepts one.

@@ -60,6 +60,16 @@ func TestBackoff(t *testing.T) {
 	assert.Zero(t, requeue.Backoff(time.Time{}, 3, time.Second, time.Minute), "never tried")
 }
 
+// A retry whose time has come and that was not tried is not lost: the plan looks
+// again, also without a timeout, and does not sleep until the timeout either.
+func TestBackoff_passedRetryIsNotLost(t *testing.T) {
+	now := t0.Add(time.Minute)
+	retry := requeue.Backoff(t0, 1, 5*time.Second, time.Minute)
+	assert.Equal(t, 55*time.Second, requeue.From(now).Deadline(retry).After())
+	assert.Equal(t, 55*time.Second, requeue.From(now).Deadline(retry).Timeout(t0, 48*time.Hour).After())
+	assert.Equal(t, requeue.Immediate, requeue.From(t0).Deadline(requeue.Backoff(t0, 1, 0, 0)).After(), "no base: at once")
+}
+
 func TestBackoff_neverShrinks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		base, ceiling := durations().Draw(t, "base"), durations().Draw(t, "max")
@@ -85,6 +95,7 @@ func TestBetween(t *testing.T) {
 		{"two thirds of 90 days", 90 * day, 2.0 / 3, 60 * day},
 		{"80 % of an hour, exact where d*80/100 is", time.Hour, 0.8, 48 * time.Minute},
 		{"80 % of 200 years, where d*80/100 overflows", 200 * 365 * day, 0.8, 160 * 365 * day},
+		{"rounded to the nanosecond", 3, 0.5, 2},
 		{"the start", time.Hour, 0, 0},
 		{"below the start", time.Hour, -0.5, 0},
 		{"not a number", time.Hour, math.NaN(), 0},

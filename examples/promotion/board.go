@@ -1,16 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/term"
 
 	"github.com/requeue-go/requeue/examples/promotion/v1alpha1"
 )
@@ -18,8 +17,8 @@ import (
 // board shows the race: in a terminal a table that is drawn again and again,
 // elsewhere a line for each promotion that is failed, and at the end a summary.
 type board struct {
-	out      *os.File
-	live     bool
+	out      io.Writer
+	size     func() (width, height int) // of the terminal; nil if out is none
 	interval time.Duration
 
 	mu         sync.Mutex // guards all below
@@ -42,15 +41,15 @@ type cell struct {
 	late  time.Duration // if phase is Failed
 }
 
-func newBoard(out *os.File, manifests []manifest, interval time.Duration) *board {
-	b := &board{out: out, live: isTerminal(out), interval: interval, done: make(chan struct{})}
+func newBoard(out io.Writer, size func() (width, height int), manifests []manifest, interval time.Duration) *board {
+	b := &board{out: out, size: size, interval: interval, done: make(chan struct{})}
 	for _, m := range manifests {
 		b.rows = append(b.rows, row{name: m.name, timeout: m.timeout})
 		if m.timeout > 0 {
 			b.open += len(contenders)
 		}
 	}
-	slices.SortStableFunc(b.rows, func(x, y row) int { return int(x.timeout - y.timeout) })
+	slices.SortStableFunc(b.rows, func(x, y row) int { return cmp.Compare(x.timeout, y.timeout) })
 	return b
 }
 
@@ -65,7 +64,7 @@ func (b *board) start() {
 
 // length is how long a run takes at most: until the poll after the last deadline.
 func (b *board) length() time.Duration {
-	return b.rows[len(b.rows)-1].timeout + b.interval
+	return saturated(b.rows[len(b.rows)-1].timeout + b.interval)
 }
 
 // observe takes the end of a reconcile by a contender.
@@ -83,7 +82,7 @@ func (b *board) observe(contender int, e Event) {
 		return
 	}
 	cell.late = e.Late
-	if !b.live {
+	if b.size == nil {
 		fmt.Fprintf(b.out, "%7.3fs  %-20s timeout %-5v %-15s failed %v late\n",
 			time.Since(b.begin).Seconds(), e.Name, b.rows[i].timeout, contenders[contender].title, round(e.Late))
 	}
@@ -94,46 +93,52 @@ func (b *board) observe(contender int, e Event) {
 
 // watch draws until all is done or ctx ends.
 func (b *board) watch(ctx context.Context) {
+	if b.size == nil {
+		select {
+		case <-b.done:
+		case <-ctx.Done():
+		}
+		return
+	}
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	defer b.draw()
-	for {
-		b.draw()
+	for done := false; !done; {
+		b.draw(b.size())
 		select {
 		case <-tick.C:
 		case <-b.done:
-			return
+			done = true
 		case <-ctx.Done():
-			return
+			done = true
 		}
 	}
+	width, _ := b.size()
+	b.draw(width, math.MaxInt) // all rows, once
 }
 
-func (b *board) draw() {
-	if !b.live {
-		return
-	}
+// draw draws the table in place of the one on the screen.
+func (b *board) draw(width, height int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var lines []string
-	head := fmt.Sprintf("%-20s %-8s", "PROMOTION", "TIMEOUT")
+	name := len("PROMOTION")
+	for _, r := range b.rows {
+		name = max(name, len(r.name))
+	}
+	head := fmt.Sprintf("%-*s %-8s", name, "PROMOTION", "TIMEOUT")
 	for _, c := range contenders {
 		head += fmt.Sprintf("  %-30s", strings.ToUpper(c.title))
 	}
-	lines = append(lines, head)
+	lines := []string{head}
 	for _, r := range b.rows {
-		line := fmt.Sprintf("%-20.20s %-8s", r.name, timeoutText(r.timeout))
+		line := fmt.Sprintf("%-*s %-8s", name, r.name, timeoutText(r.timeout))
 		for _, c := range r.cells {
 			line += fmt.Sprintf("  %-30s", b.cellText(c))
 		}
 		lines = append(lines, line)
 	}
-	width, height, err := term.GetSize(int(b.out.Fd()))
-	if err != nil {
-		width, height = 80, 24
-	}
 	if len(lines) >= height { // the cursor cannot be moved up past the screen's top
-		lines = append(lines[:max(height-2, 1)], fmt.Sprintf("... and %d more", len(lines)-max(height-2, 1)))
+		shown := max(height-2, 1)
+		lines = append(lines[:shown], fmt.Sprintf("... and %d more", len(lines)-shown))
 	}
 	var text strings.Builder
 	if b.drawn > 0 {
@@ -154,7 +159,7 @@ func (b *board) cellText(c cell) string {
 		return strings.ToLower(c.phase)
 	}
 	const width = 16 // of a bar as long as the interval
-	n := min(int(int64(c.late)*width/int64(b.interval)), width)
+	n := int(min(max(float64(c.late)/float64(b.interval), 0), 1) * width)
 	return fmt.Sprintf("%-12s %s", round(c.late).String()+" late", strings.Repeat("█", n)+"▏")
 }
 

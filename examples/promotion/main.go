@@ -1,8 +1,8 @@
 // Command promotion runs a controller-runtime controller for Promotions, in the
 // shape of Kargo's, twice on the same Kubernetes API server: once polling at a
-// fixed interval and once with requeue. No step ever finishes by itself, so each
-// has to be failed when its timeout is over, and the command shows how late each
-// controller is.
+// fixed interval and once with requeue. No step that has a timeout ever finishes
+// by itself, so each has to be failed when its timeout is over, and the command
+// shows how late each controller is.
 //
 // The API server and its etcd are real and run in this process. There is nothing
 // to install and nothing is left behind.
@@ -24,7 +24,6 @@ import (
 	"github.com/go-logr/logr"
 	"golang.org/x/term"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -55,32 +54,87 @@ type options struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := command(ctx, os.Args[1:])
-	stop()
-	os.Exit(code)
+	os.Exit(command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // command runs the program and returns its exit code.
-func command(ctx context.Context, args []string) int {
-	o, err := parseFlags(args, os.Stdout)
+func command(args []string, stdin io.Reader, stdout *os.File, stderr io.Writer) int {
+	complain := func(code int, err error) int {
+		fmt.Fprintln(stderr, "promotion:", err)
+		return code
+	}
+	o, err := parseFlags(args, stdout)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "promotion:", err)
-		return 2
+		return complain(2, err)
 	}
-	err = run(ctx, o, os.Stdin, os.Stdout)
+	// Before signals are caught, as a read of standard input cannot be ended.
+	manifests, err := loadManifests(o.from, stdin)
+	if err != nil {
+		return complain(1, err)
+	}
+	if !slices.ContainsFunc(manifests, func(m manifest) bool { return m.timeout > 0 }) {
+		return complain(1, errors.New("no promotion has a step with a timeout (spec.steps[].retry.timeout), so there is nothing to see"))
+	}
+	setLogger(o.verbose)
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	return runUntilDone(ctx, o, manifests, stdout, complain)
+}
+
+func runUntilDone(ctx context.Context, o options, manifests []manifest, stdout *os.File, complain func(int, error) int) int {
+	// A reader that goes away (promotion | head) ends the run like a signal. Go
+	// makes an error of it where the signal is caught.
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	out := &cancelWriter{stdout, cancel}
+
+	b := newBoard(out, sizeOf(stdout), manifests, o.interval)
+	err := run(ctx, o, manifests, b)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		fmt.Println("interrupted, all is stopped and removed")
+		fmt.Fprintln(out, "\ninterrupted, all is stopped and removed")
 		return 0
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "promotion:", err)
-		return 1
+		return complain(1, err)
 	}
 	return 0
+}
+
+// cancelWriter cancels when it cannot write.
+type cancelWriter struct {
+	io.Writer
+	cancel context.CancelFunc
+}
+
+func (w *cancelWriter) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	if err != nil {
+		w.cancel()
+	}
+	return n, err
+}
+
+// sizeOf returns a function that tells the size of the terminal that f is, nil if
+// it is none.
+func sizeOf(f *os.File) func() (width, height int) {
+	if !term.IsTerminal(int(f.Fd())) {
+		return nil
+	}
+	return func() (width, height int) {
+		width, height, err := term.GetSize(int(f.Fd()))
+		if err != nil || width <= 0 || height <= 0 {
+			return 80, 24
+		}
+		return width, height
+	}
 }
 
 func parseFlags(args []string, out io.Writer) (o options, err error) {
@@ -111,31 +165,18 @@ func parseFlags(args []string, out io.Writer) (o options, err error) {
 	return o, nil
 }
 
-func run(ctx context.Context, o options, stdin io.Reader, out *os.File) (err error) {
-	manifests, err := loadManifests(o.from, stdin)
-	if err != nil {
-		return err
-	}
-	if !slices.ContainsFunc(manifests, func(m manifest) bool { return m.timeout > 0 }) {
-		return errors.New("no promotion has a step with a timeout (spec.steps[].retry.timeout), so there is nothing to see")
-	}
-	setLogger(o.verbose)
-	b := newBoard(out, manifests, o.interval)
+// run runs the demo, in this process or on a cluster.
+func run(ctx context.Context, o options, manifests []manifest, b *board) (err error) {
 	if o.kubeconfig != "" {
-		cfg, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
-		if err != nil {
-			return err
-		}
-		return runOn(ctx, cfg, o, manifests, b)
+		return runOn(ctx, o, manifests, b)
 	}
-
-	fmt.Fprint(out, "starting etcd and a Kubernetes API server in this process ... ")
+	fmt.Fprint(b.out, "starting etcd and a Kubernetes API server in this process ... ")
 	begin := time.Now()
 	server, err := kubeapi.Start(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
+	defer func() { err = cleanedUp(err, server.Stop()) }()
 	crd := v1alpha1.CRD()
 	if err := kubeapi.InstallCRD(ctx, server.Config, crd); err != nil {
 		return err
@@ -143,14 +184,22 @@ func run(ctx context.Context, o options, stdin io.Reader, out *os.File) (err err
 	if err := server.SkipEstablishingDelay(ctx, crd.Name); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "ready after %v at %s\n", time.Since(begin).Round(time.Millisecond), server.Config.Host)
+	fmt.Fprintf(b.out, "ready after %v at %s\n", time.Since(begin).Round(time.Millisecond), server.Config.Host)
 	return race(ctx, server.Config, manifests, b)
 }
 
 // runOn runs the demo on a cluster that is not this program's.
-func runOn(ctx context.Context, cfg *rest.Config, o options, manifests []manifest, b *board) (err error) {
+func runOn(ctx context.Context, o options, manifests []manifest, b *board) (err error) {
+	cfg, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+	if err != nil {
+		return err
+	}
 	cfg.ContentType = runtime.ContentTypeJSON
-	site := newSite(cfg)
+	cfg.QPS = -1 // a throttle in the client would be measured as lateness
+	site, err := newSite(cfg)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(b.out, "On %s this installs, and removes at the end:\n%s", cfg.Host, site.describe(len(manifests)))
 	if err := site.check(ctx); err != nil {
 		return err
@@ -158,11 +207,27 @@ func runOn(ctx context.Context, cfg *rest.Config, o options, manifests []manifes
 	if !o.yes {
 		return errors.New("nothing has been installed; run again with -yes to go on")
 	}
-	defer func() { err = errors.Join(err, site.remove(context.WithoutCancel(ctx))) }()
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		err = cleanedUp(err, site.remove(ctx))
+	}()
 	if err := site.install(ctx); err != nil {
 		return err
 	}
 	return race(ctx, cfg, manifests, b)
+}
+
+// cleanedUp adds what went wrong at the end to the error of a run. An interrupted
+// run that leaves something behind is not one that was just interrupted.
+func cleanedUp(err, cleanup error) error {
+	if cleanup == nil {
+		return err
+	}
+	if errors.Is(err, context.Canceled) {
+		return cleanup
+	}
+	return errors.Join(err, cleanup)
 }
 
 // setLogger sends the logs of klog (API server, client-go) and of
@@ -176,5 +241,3 @@ func setLogger(verbose bool) {
 	klog.SetSlogLogger(slog.New(handler))
 	ctrl.SetLogger(logr.FromSlogHandler(handler))
 }
-
-func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

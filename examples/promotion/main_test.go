@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,8 +32,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// poll is so long that no promotion here is failed by it.
-const poll = 10 * time.Minute
+// poll is longer than any timeout here, so that what a poll finds is far too late.
+const poll = 20 * time.Second
 
 // startServer starts an API server with the CRD in it.
 func startServer(t *testing.T) *rest.Config {
@@ -54,10 +57,26 @@ func startController(t *testing.T, cfg *rest.Config) (events <-chan Event, stop 
 	go func() {
 		stopped <- control(ctx, cfg, "default", deadlineAware(poll), synced, func(e Event) { seen <- e })
 	}()
-	<-synced
+	select {
+	case <-synced:
+	case err := <-stopped:
+		t.Fatal("the controller did not start: ", err)
+	}
 	return seen, func() {
 		cancel()
 		require.NoError(t, <-stopped)
+	}
+}
+
+// next returns the next event. It gives up long before the test binary does.
+func next(t *testing.T, events <-chan Event) Event {
+	t.Helper()
+	select {
+	case e := <-events:
+		return e
+	case <-time.After(3 * poll):
+		t.Fatal("no reconcile for ", 3*poll)
+		panic("unreachable")
 	}
 }
 
@@ -110,17 +129,18 @@ func TestController_failsEachStepAtItsTimeout(t *testing.T) {
 	c := newClient(t, cfg)
 	events, stop := startController(t, cfg)
 	defer stop()
-	create(t, c, document("third", "timeout: 3s")+document("first", "timeout: 1s")+document("second", "timeout: 2s"))
+	create(t, c, document("third", "timeout: 5s")+document("first", "timeout: 1s")+document("second", "timeout: 3s"))
 
 	for _, want := range []struct {
 		name    string
 		timeout time.Duration
-	}{{"first", time.Second}, {"second", 2 * time.Second}, {"third", 3 * time.Second}} {
-		e := <-events
+	}{{"first", time.Second}, {"second", 3 * time.Second}, {"third", 5 * time.Second}} {
+		// Two seconds apart, as a start is cut to whole seconds.
+		e := next(t, events)
 		for !e.Failed {
 			assert.Equal(t, v1alpha1.PhaseRunning, e.Phase)
-			assert.LessOrEqual(t, e.Wait, 3*time.Second, "until the deadline, not the next poll")
-			e = <-events
+			assert.LessOrEqual(t, e.Wait, 5*time.Second, "until the deadline, not the next poll")
+			e = next(t, events)
 		}
 		assert.Equal(t, want.name, e.Name, "in the order of the deadlines")
 		assert.GreaterOrEqual(t, e.Late, time.Duration(0), "not before the timeout")
@@ -148,7 +168,7 @@ func TestController_withoutATimeoutPolls(t *testing.T) {
 	defer stop()
 	create(t, c, document("zero", "timeout: 0s")+document("negative", "timeout: -1s")+document("missing", ""))
 	for range 3 {
-		assert.Equal(t, poll, (<-events).Wait)
+		assert.Equal(t, poll, next(t, events).Wait)
 	}
 	for _, name := range []string{"zero", "negative", "missing"} {
 		assert.Equal(t, v1alpha1.PhaseRunning, get(t, c, name).Status.Phase, name)
@@ -171,8 +191,7 @@ spec:
       retry: {timeout: 1h}
     - uses: http
 `)
-	e := <-events
-	assert.LessOrEqual(t, e.Wait, time.Hour)
+	assert.Equal(t, poll, next(t, events).Wait)
 	status := get(t, c, "two-steps").Status
 	assert.Equal(t, int64(1), status.CurrentStep)
 	require.Len(t, status.StepExecutionMetadata, 2)
@@ -188,28 +207,39 @@ func TestController_restartedHalfway(t *testing.T) {
 	c := newClient(t, cfg)
 	events, stop := startController(t, cfg)
 	create(t, c, document("p", "timeout: 3s"))
-	assert.False(t, (<-events).Failed)
+	assert.False(t, next(t, events).Failed)
 	stop()
 	started := get(t, c, "p").Status.StepExecutionMetadata[0].StartedAt
 
 	events, stop = startController(t, cfg)
 	defer stop()
-	e := <-events
+	e := next(t, events)
 	assert.LessOrEqual(t, e.Wait, 3*time.Second)
 	for !e.Failed {
-		e = <-events
+		e = next(t, events)
 	}
 	assert.GreaterOrEqual(t, e.Late, time.Duration(0))
+	assert.Less(t, e.Late, poll-3*time.Second)
 	step := get(t, c, "p").Status.StepExecutionMetadata[0]
 	assert.Equal(t, started, step.StartedAt, "not started again")
 	assert.False(t, step.FinishedAt.Time.Before(started.Add(3*time.Second)))
 }
 
-func TestRun_onACluster(t *testing.T) {
-	cfg := startServer(t)
-	crdKey := client.ObjectKey{Name: v1alpha1.CRD().Name}
-	objects, err := newSite(cfg).client()
+// runCommand runs the program as from a shell and returns what it printed.
+func runCommand(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	out, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
 	require.NoError(t, err)
+	defer out.Close()
+	var complaints strings.Builder
+	code = command(args, strings.NewReader(stdin), out, &complaints)
+	text, err := os.ReadFile(out.Name())
+	require.NoError(t, err)
+	return code, string(text), complaints.String()
+}
+
+func TestCommand_onACluster(t *testing.T) {
+	cfg := startServer(t)
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	require.NoError(t, clientcmd.WriteToFile(clientcmdapi.Config{
 		Clusters:       map[string]*clientcmdapi.Cluster{"x": {Server: cfg.Host, CertificateAuthorityData: cfg.CAData}},
@@ -217,37 +247,111 @@ func TestRun_onACluster(t *testing.T) {
 		Contexts:       map[string]*clientcmdapi.Context{"x": {Cluster: "x", AuthInfo: "x"}},
 		CurrentContext: "x",
 	}, kubeconfig))
-	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	site, err := newSite(cfg)
 	require.NoError(t, err)
-	defer out.Close()
-	o := options{from: "-", interval: time.Second, kubeconfig: kubeconfig}
-	runOnce := func() error {
-		return run(t.Context(), o, strings.NewReader(document("short", "timeout: 1s")), out)
-	}
-
-	require.ErrorContains(t, runOnce(), "not made by this program", "the CRD of startServer is somebody else's")
 	crd := v1alpha1.CRD()
-	require.NoError(t, objects.Delete(t.Context(), crd))
-	require.Eventually(t, func() bool { return apierrors.IsNotFound(objects.Get(t.Context(), crdKey, crd)) },
-		time.Minute, 10*time.Millisecond)
+	gone := func() bool {
+		return apierrors.IsNotFound(site.client.Get(t.Context(), client.ObjectKeyFromObject(crd), crd))
+	}
+	args := []string{"-f", "-", "-interval", "1s", "-kubeconfig", kubeconfig}
+	// With what a real one may have: a finalizer that nobody here would remove.
+	input := strings.Replace(document("short", "timeout: 1s"), "{name: short}", "{name: short, finalizers: [kargo.akuity.io/finalizer]}", 1)
 
-	require.ErrorContains(t, runOnce(), "run again with -yes")
-	require.True(t, apierrors.IsNotFound(objects.Get(t.Context(), crdKey, crd)), "nothing installed")
+	code, _, complaint := runCommand(t, input, append(args, "-yes")...)
+	assert.Equal(t, 1, code)
+	assert.Contains(t, complaint, "promotions.kargo.akuity.io is there already", "that of startServer")
+	site.installed = []client.Object{v1alpha1.CRD()}
+	require.NoError(t, site.remove(t.Context()))
 
-	o.yes = true
-	require.NoError(t, runOnce())
-	shown, err := os.ReadFile(out.Name())
-	require.NoError(t, err)
-	assert.Contains(t, string(shown), "CustomResourceDefinition  promotions.kargo.akuity.io")
-	assert.Contains(t, string(shown), "failed at their timeout   1 of 1            1 of 1")
-	require.Eventually(t, func() bool { return apierrors.IsNotFound(objects.Get(t.Context(), crdKey, crd)) },
-		time.Minute, 10*time.Millisecond, "removed")
+	code, _, complaint = runCommand(t, input, args...)
+	assert.Equal(t, 1, code)
+	assert.Contains(t, complaint, "run again with -yes")
+	assert.True(t, gone(), "nothing is installed without -yes")
+
+	for range 2 { // the second finds nothing left of the first
+		code, out, complaint := runCommand(t, input, append(args, "-yes")...)
+		require.Equal(t, 0, code, complaint)
+		assert.Contains(t, out, "CustomResourceDefinition  promotions.kargo.akuity.io")
+		assert.Contains(t, out, "failed at their timeout   1 of 1            1 of 1")
+		assert.True(t, gone(), "removed")
+	}
 }
 
-func TestRun_nothingToSee(t *testing.T) {
-	o := options{from: "-", interval: time.Second}
-	err := run(t.Context(), o, strings.NewReader(document("endless", "timeout: 0s")), os.NewFile(0, os.DevNull))
-	require.ErrorContains(t, err, "no promotion has a step with a timeout")
+// The embedded run from start to end, in a temporary directory that is empty
+// again afterwards.
+func TestCommand_embedded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs an API server, which -short does without")
+	}
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	out := filepath.Join(tmp, "out")
+	f, err := os.Create(out)
+	require.NoError(t, err)
+	defer f.Close()
+	code := command([]string{"-f", "-", "-interval", "1s"}, strings.NewReader(document("short", "timeout: 1s")), f, os.Stderr)
+	assert.Equal(t, 0, code)
+	text, err := os.ReadFile(out)
+	require.NoError(t, err)
+	assert.Regexp(t, `(?m)^ +\d\.\d{3}s  short +timeout 1s +requeue +failed \d+ms late$`, string(text))
+	assert.Contains(t, string(text), "failed at their timeout   1 of 1            1 of 1")
+	left, err := os.ReadDir(tmp)
+	require.NoError(t, err)
+	assert.Len(t, left, 1, "the output and nothing else")
+}
+
+func TestRun_interrupted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs an API server, which -short does without")
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	manifests, err := parseManifests("test", strings.NewReader(document("long", "timeout: 1h")))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	var out bytes.Buffer
+	// As a pipe that breaks while the run is shown.
+	b := newBoard(&cancelWriter{failing{&out, "poll interval"}, cancel}, nil, manifests, time.Hour)
+	require.ErrorIs(t, run(ctx, options{interval: time.Hour}, manifests, b), context.Canceled)
+	left, err := os.ReadDir(os.TempDir())
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
+// failing is a writer that fails when it is to write the text.
+type failing struct {
+	io.Writer
+	text string
+}
+
+func (f failing) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(f.text)) {
+		return 0, syscall.EPIPE
+	}
+	return f.Writer.Write(p)
+}
+
+func TestCleanedUp(t *testing.T) {
+	left := errors.New("left behind")
+	assert.NoError(t, cleanedUp(nil, nil))
+	assert.ErrorIs(t, cleanedUp(context.Canceled, nil), context.Canceled)
+	assert.ErrorIs(t, cleanedUp(context.Canceled, left), left)
+	assert.NotErrorIs(t, cleanedUp(context.Canceled, left), context.Canceled, "not just interrupted")
+	assert.ErrorIs(t, cleanedUp(os.ErrClosed, left), os.ErrClosed)
+}
+
+func TestCommand_exitCodes(t *testing.T) {
+	code, out, _ := runCommand(t, "", "-h")
+	assert.Equal(t, 0, code)
+	assert.Contains(t, out, "Usage: promotion")
+	code, _, complaint := runCommand(t, "", "-nonsense")
+	assert.Equal(t, 2, code)
+	assert.Contains(t, complaint, "promotion: flag provided but not defined: -nonsense")
+	code, _, complaint = runCommand(t, document("bad", "timeout: banana"), "-f", "-")
+	assert.Equal(t, 1, code)
+	assert.Contains(t, complaint, `spec.steps[0].retry.timeout: Invalid value: "banana"`)
+	code, _, complaint = runCommand(t, document("endless", "timeout: 0s"), "-f", "-")
+	assert.Equal(t, 1, code)
+	assert.Contains(t, complaint, "no promotion has a step with a timeout")
 }
 
 func TestParseFlags(t *testing.T) {
@@ -272,18 +376,4 @@ func TestParseFlags(t *testing.T) {
 	for _, name := range []string{"-f file", "-interval duration", "-kubeconfig file", "-yes", "-v"} {
 		assert.Contains(t, help.String(), name)
 	}
-}
-
-func TestQuantile(t *testing.T) {
-	ms := func(ns ...time.Duration) (ds []time.Duration) {
-		for _, n := range ns {
-			ds = append(ds, n*time.Millisecond)
-		}
-		return ds
-	}
-	assert.Equal(t, "-", quantile(nil, 0.5))
-	assert.Equal(t, "7ms", quantile(ms(7), 0.5))
-	assert.Equal(t, "2ms", quantile(ms(3, 1, 2), 0.5))
-	assert.Equal(t, "2ms", quantile(ms(4, 3, 2, 1), 0.5))
-	assert.Equal(t, "4ms", quantile(ms(4, 3, 2, 1), 1))
 }

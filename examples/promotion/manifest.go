@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +20,10 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -38,6 +42,19 @@ type manifest struct {
 	name    string
 	timeout time.Duration // of the step that will not finish; 0 or less if it has none
 	object  *unstructured.Unstructured
+}
+
+// copyFor returns the object as it is created in a namespace: with the metadata
+// that is the author's, and none that a server or another controller has added
+// (a resourceVersion of kubectl get, the finalizer of Kargo).
+func (m manifest) copyFor(namespace string) *unstructured.Unstructured {
+	object := m.object.DeepCopy()
+	labels, annotations := object.GetLabels(), object.GetAnnotations()
+	object.Object["metadata"] = map[string]any{"name": m.name, "namespace": namespace}
+	object.SetLabels(labels)
+	object.SetAnnotations(annotations)
+	delete(object.Object, "status")
+	return object
 }
 
 // loadManifests reads the promotions of a file, of a directory's *.yaml, *.yml
@@ -161,6 +178,7 @@ func checkManifest(object map[string]any) (manifest, field.ErrorList) {
 	if got := m.object.GetKind(); got != v1alpha1.Kind {
 		problems = append(problems, field.NotSupported(field.NewPath("kind"), got, []string{v1alpha1.Kind}))
 	}
+	problems = append(problems, checkMetadata(object["metadata"])...)
 	m.name = m.object.GetName()
 	for _, wrong := range utilvalidation.IsDNS1123Subdomain(m.name) {
 		problems = append(problems, field.Invalid(field.NewPath("metadata", "name"), m.name, wrong))
@@ -182,6 +200,27 @@ func checkManifest(object map[string]any) (manifest, field.ErrorList) {
 		}
 	}
 	return m, problems
+}
+
+// checkMetadata checks the types of all metadata and what labels and annotations
+// may be.
+func checkMetadata(value any) (problems field.ErrorList) {
+	path := field.NewPath("metadata")
+	data, err := json.Marshal(value)
+	if err != nil {
+		return field.ErrorList{field.Invalid(path, value, err.Error())}
+	}
+	var metadata metav1.ObjectMeta
+	if err := json.Unmarshal(data, &metadata); err != nil {
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) && wrong.Field != "" {
+			path = path.Child(wrong.Field)
+			value, _ = valueAt(value, wrong.Field)
+		}
+		return field.ErrorList{field.Invalid(path, value, err.Error())}
+	}
+	problems = metav1validation.ValidateLabels(metadata.Labels, path.Child("labels"))
+	return append(problems, apivalidation.ValidateAnnotations(metadata.Annotations, path.Child("annotations"))...)
 }
 
 // valueAt returns the value at a path such as spec.steps[0].retry.

@@ -42,6 +42,9 @@ func TestLoadManifests_bad(t *testing.T) {
 		{"another version", replace("v1alpha1", "v1"), `apiVersion: Unsupported value: "kargo.akuity.io/v1"`},
 		{"a bad name", replace("name: good", "name: No_Good"), `metadata.name: Invalid value: "No_Good"`},
 		{"no name", replace("{name: good}", "{}"), `metadata.name: Invalid value: ""`},
+		{"a label that is no text", replace("{name: good}", "{name: good, labels: {a: 5}}"), `metadata.labels: Invalid value: `},
+		{"a bad label", replace("{name: good}", "{name: good, labels: {-bad-: x}}"), `metadata.labels: Invalid value: "-bad-"`},
+		{"a bad time", replace("{name: good}", "{name: good, creationTimestamp: yesterday}"), `metadata: Invalid value: `},
 		{"one name twice", good + good, `standard input: metadata.name: Duplicate value: "good"`},
 		{"no YAML", "a: [", "document 1: error converting YAML"},
 		{"no object", "just text", "document 1: error unmarshaling"},
@@ -53,6 +56,34 @@ func TestLoadManifests_bad(t *testing.T) {
 		assert.ErrorContains(t, err, tt.want, tt.why)
 		assert.ErrorContains(t, err, "standard input: ", tt.why)
 	}
+}
+
+// What a server or another controller has added is not created again.
+func TestManifest_copyFor(t *testing.T) {
+	all, err := loadManifests("-", strings.NewReader(`
+apiVersion: kargo.akuity.io/v1alpha1
+kind: Promotion
+metadata:
+  name: p
+  namespace: elsewhere
+  labels: {a: b}
+  annotations: {c: d}
+  resourceVersion: "12"
+  finalizers: [kargo.akuity.io/finalizer]
+spec:
+  stage: test
+  steps: [{uses: http}]
+status:
+  phase: Running
+`))
+	require.NoError(t, err)
+	assert.Equal(t, map[string]any{
+		"apiVersion": "kargo.akuity.io/v1alpha1",
+		"kind":       "Promotion",
+		"metadata": map[string]any{"name": "p", "namespace": "here",
+			"labels": map[string]any{"a": "b"}, "annotations": map[string]any{"c": "d"}},
+		"spec": map[string]any{"stage": "test", "steps": []any{map[string]any{"uses": "http"}}},
+	}, all[0].copyFor("here").Object)
 }
 
 func TestLoadManifests_noTimeout(t *testing.T) {

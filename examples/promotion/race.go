@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -42,8 +43,6 @@ const grace = 10 * time.Second
 // race runs both controllers until each has failed every promotion that has a
 // timeout.
 func race(ctx context.Context, cfg *rest.Config, manifests []manifest, b *board) error {
-	ctx, stopTimer := context.WithTimeoutCause(ctx, b.length()+grace, errors.New("gave up waiting"))
-	defer stopTimer()
 	ctx, cancel := context.WithCancelCause(ctx)
 	var controllers sync.WaitGroup
 	defer controllers.Wait()
@@ -69,18 +68,28 @@ func race(ctx context.Context, cfg *rest.Config, manifests []manifest, b *board)
 	b.start()
 	for _, m := range manifests {
 		for _, c := range contenders {
-			object := m.object.DeepCopy()
-			object.SetNamespace(c.namespace)
-			if err := objects.Create(ctx, object); err != nil {
+			if err := objects.Create(ctx, m.copyFor(c.namespace)); err != nil {
 				return fmt.Errorf("create promotion %s: %w", m.name, err)
 			}
 		}
 	}
+	ctx, stopTimer := context.WithTimeoutCause(ctx, saturated(b.length()+grace),
+		errors.New("gave up waiting; -v shows the logs"))
+	defer stopTimer()
 	b.watch(ctx)
 	if missed := b.summary(); missed > 0 {
 		return fmt.Errorf("%d promotions were not failed at all: %w", missed, context.Cause(ctx))
 	}
 	return nil
+}
+
+// saturated is the sum of two positive durations, which has overflowed if it is
+// negative.
+func saturated(sum time.Duration) time.Duration {
+	if sum < 0 {
+		return math.MaxInt64
+	}
+	return sum
 }
 
 // control runs a manager with one controller for the promotions of a namespace

@@ -75,7 +75,7 @@ func Start(ctx context.Context) (*Server, error) {
 	return s, nil
 }
 
-// Stop ends the API server, then etcd, and removes their directory.
+// Stop ends the API server, then etcd, and removes their directory. Call it once.
 func (s *Server) Stop() error {
 	var err error
 	if s.cancel != nil {
