@@ -17,23 +17,24 @@ import (
 // board shows the race: in a terminal a table that is drawn again and again,
 // elsewhere a line for each promotion that is failed, and at the end a summary.
 type board struct {
-	out      io.Writer
-	size     func() (width, height int) // of the terminal; nil if out is none
-	interval time.Duration
+	out        io.Writer
+	size       func() (width, height int) // of the terminal; nil if out is none
+	interval   time.Duration
+	contenders []contender
 
 	mu         sync.Mutex // guards all below
 	begin      time.Time
 	rows       []row
-	reconciles [len(contenders)]int
-	drawn      int // lines of the table on the screen
-	open       int // cells that are to fail and have not
+	reconciles []int // of each contender
+	drawn      int   // lines of the table on the screen
+	open       int   // cells that are to fail and have not
 	done       chan struct{}
 }
 
 type row struct {
 	name    string
 	timeout time.Duration
-	cells   [len(contenders)]cell
+	cells   []cell // of each contender
 }
 
 type cell struct {
@@ -41,12 +42,16 @@ type cell struct {
 	late  time.Duration // if phase is Failed
 }
 
-func newBoard(out io.Writer, size func() (width, height int), manifests []manifest, interval time.Duration) *board {
-	b := &board{out: out, size: size, interval: interval, done: make(chan struct{})}
+func newBoard(out io.Writer, size func() (width, height int), manifests []manifest, interval time.Duration, contenders []contender) *board {
+	n := len(contenders)
+	b := &board{
+		out: out, size: size, interval: interval, contenders: contenders,
+		reconciles: make([]int, n), done: make(chan struct{}),
+	}
 	for _, m := range manifests {
-		b.rows = append(b.rows, row{name: m.name, timeout: m.timeout})
+		b.rows = append(b.rows, row{name: m.name, timeout: m.timeout, cells: make([]cell, n)})
 		if m.timeout > 0 {
-			b.open += len(contenders)
+			b.open += n
 		}
 	}
 	slices.SortStableFunc(b.rows, func(x, y row) int { return cmp.Compare(x.timeout, y.timeout) })
@@ -54,28 +59,43 @@ func newBoard(out io.Writer, size func() (width, height int), manifests []manife
 }
 
 // start says what is to come and starts the clock.
-func (b *board) start() {
+func (b *board) start(load bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.begin = time.Now()
-	fmt.Fprintf(b.out, "%d promotions for each controller, poll interval %v; this takes up to %v\n\n",
-		len(b.rows), b.interval, b.length())
+	fmt.Fprintf(b.out, "%d promotions for each controller, poll interval %v; this takes up to %v\n",
+		len(b.rows), b.interval, b.length(load))
+	if !load {
+		fmt.Fprintln(b.out)
+	} else {
+		extra := ballastFor(b.interval)
+		fmt.Fprintf(b.out, "and %d more to keep its %d workers busy: %v a look, 167 %% of what they can do\n\n",
+			extra.promotions, workersAtLoad, round(extra.look))
+	}
 }
 
-// length is how long a run takes at most: until the poll after the last deadline.
-func (b *board) length() time.Duration {
-	return saturated(b.rows[len(b.rows)-1].timeout + b.interval)
+// length is how long a run takes at most: until the poll after the last deadline,
+// and at load until the backlog of two rounds is worked off.
+func (b *board) length(load bool) time.Duration {
+	length := b.rows[len(b.rows)-1].timeout + b.interval
+	if load {
+		length += 2 * 2 * b.interval
+	}
+	if length < 0 { // overflow: of two positive durations
+		length = math.MaxInt64 - grace
+	}
+	return length
 }
 
 // observe takes the end of a reconcile by a contender.
 func (b *board) observe(contender int, e Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.reconciles[contender]++
 	i := slices.IndexFunc(b.rows, func(r row) bool { return r.name == e.Name })
-	if i < 0 { // another's promotion in our namespace
+	if i < 0 { // ballast
 		return
 	}
+	b.reconciles[contender]++
 	cell := &b.rows[i].cells[contender]
 	cell.phase = e.Phase
 	if !e.Failed {
@@ -84,7 +104,7 @@ func (b *board) observe(contender int, e Event) {
 	cell.late = e.Late
 	if b.size == nil {
 		fmt.Fprintf(b.out, "%7.3fs  %-20s timeout %-5v %-15s failed %v late\n",
-			time.Since(b.begin).Seconds(), e.Name, b.rows[i].timeout, contenders[contender].title, round(e.Late))
+			time.Since(b.begin).Seconds(), e.Name, b.rows[i].timeout, b.contenders[contender].title, round(e.Late))
 	}
 	if b.open--; b.open == 0 {
 		close(b.done)
@@ -125,14 +145,16 @@ func (b *board) draw(width, height int) {
 		name = max(name, len(r.name))
 	}
 	head := fmt.Sprintf("%-*s %-8s", name, "PROMOTION", "TIMEOUT")
-	for _, c := range contenders {
-		head += fmt.Sprintf("  %-30s", strings.ToUpper(c.title))
+	// Of a bar as long as the interval; less where there is a third column.
+	bar := 32 / len(b.contenders)
+	for _, c := range b.contenders {
+		head += fmt.Sprintf("  %-*s", bar+14, strings.ToUpper(c.title))
 	}
 	lines := []string{head}
 	for _, r := range b.rows {
 		line := fmt.Sprintf("%-*s %-8s", name, r.name, timeoutText(r.timeout))
 		for _, c := range r.cells {
-			line += fmt.Sprintf("  %-30s", b.cellText(c))
+			line += fmt.Sprintf("  %-*s", bar+14, b.cellText(c, bar))
 		}
 		lines = append(lines, line)
 	}
@@ -154,12 +176,11 @@ func (b *board) draw(width, height int) {
 	fmt.Fprint(b.out, text.String())
 }
 
-func (b *board) cellText(c cell) string {
+func (b *board) cellText(c cell, bar int) string {
 	if c.phase != v1alpha1.PhaseFailed {
 		return strings.ToLower(c.phase)
 	}
-	const width = 16 // of a bar as long as the interval
-	n := int(min(max(float64(c.late)/float64(b.interval), 0), 1) * width)
+	n := int(min(max(float64(c.late)/float64(b.interval), 0), 1) * float64(bar))
 	return fmt.Sprintf("%-12s %s", round(c.late).String()+" late", strings.Repeat("█", n)+"▏")
 }
 
@@ -168,8 +189,8 @@ func (b *board) cellText(c cell) string {
 func (b *board) summary() (missed int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var due, failed [len(contenders)]int
-	var late [len(contenders)][]time.Duration
+	n := len(b.contenders)
+	due, failed, late := make([]int, n), make([]int, n), make([][]time.Duration, n)
 	for _, r := range b.rows {
 		for i, c := range r.cells {
 			if r.timeout > 0 {
@@ -183,13 +204,13 @@ func (b *board) summary() (missed int) {
 	}
 	line := func(title string, value func(i int) string) {
 		fmt.Fprintf(b.out, "%-24s", title)
-		for i := range contenders {
+		for i := range b.contenders {
 			fmt.Fprintf(b.out, "  %-16s", value(i))
 		}
 		fmt.Fprintln(b.out)
 	}
 	fmt.Fprintln(b.out)
-	line("", func(i int) string { return contenders[i].title })
+	line("", func(i int) string { return b.contenders[i].title })
 	line("failed at their timeout", func(i int) string { return fmt.Sprintf("%d of %d", failed[i], due[i]) })
 	line("late, p50", func(i int) string { return quantile(late[i], 0.5) })
 	line("late, max", func(i int) string { return quantile(late[i], 1) })

@@ -16,7 +16,7 @@ func TestBoard_table(t *testing.T) {
 	var out bytes.Buffer
 	long := "test.01jqxa0000000000000000000a.5a8e3f0"
 	manifests := []manifest{{name: long, timeout: 4 * time.Second}, {name: "short", timeout: time.Second}, {name: "endless"}}
-	b := newBoard(&out, func() (int, int) { return 200, 50 }, manifests, 5*time.Second)
+	b := newBoard(&out, func() (int, int) { return 200, 50 }, manifests, 5*time.Second, contenders(false))
 	b.observe(0, Event{Name: long, Phase: v1alpha1.PhaseRunning})
 	b.observe(1, Event{Name: long, Phase: v1alpha1.PhaseFailed, Failed: true, Late: 4 * time.Millisecond})
 	b.observe(0, Event{Name: "short", Phase: v1alpha1.PhaseFailed, Failed: true, Late: 2500 * time.Millisecond})
@@ -43,14 +43,14 @@ func TestBoard_table(t *testing.T) {
 	assert.Regexp(t, `failed at their timeout +1 of 2 +2 of 2`, out.String())
 	assert.Regexp(t, `late, p50 +2.5s +-1s`, out.String())
 	assert.Regexp(t, `late, max +2.5s +4ms`, out.String())
-	assert.Regexp(t, `reconciles +2 +3`, out.String())
+	assert.Regexp(t, `reconciles +2 +2`, out.String())
 }
 
 func TestBoard_longTimeouts(t *testing.T) {
 	manifests := []manifest{{name: "a", timeout: math.MaxInt64}, {name: "b", timeout: math.MinInt64}}
-	b := newBoard(nil, nil, manifests, time.Second)
+	b := newBoard(nil, nil, manifests, time.Second, contenders(true))
 	assert.Equal(t, "b", b.rows[0].name)
-	assert.Equal(t, time.Duration(math.MaxInt64), b.length())
+	assert.Equal(t, time.Duration(math.MaxInt64), b.length(true)+grace)
 }
 
 func TestQuantile(t *testing.T) {

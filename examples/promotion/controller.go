@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/requeue-go/requeue"
+	"github.com/requeue-go/requeue/deadlinequeue"
 	"github.com/requeue-go/requeue/examples/promotion/v1alpha1"
 )
 
@@ -22,27 +23,41 @@ import (
 type Reconciler struct {
 	client.Client
 	Clock clock.PassiveClock
-	// Next decides how long to wait before looking at a step again.
+	// Next decides when to look at a step again.
 	Next Next
+	// Ballast is how long each look at a step that uses BallastStep takes.
+	Ballast time.Duration
 	// Observe, if set, is told how each reconcile ended. It is called by
 	// several goroutines.
 	Observe func(Event)
 }
 
-// Next returns how long to wait before looking again at a step that started at
-// started, zero if it has not, and may take timeout, 0 or less for ever.
-type Next func(now, started time.Time, timeout time.Duration) time.Duration
+// BallastStep is the kind of step that keeps a worker busy.
+const BallastStep = "ballast"
+
+// Next returns when to look again at a step that started at started, zero if it
+// has not, and may take timeout, 0 or less for ever.
+type Next func(now, started time.Time, timeout time.Duration) ctrl.Result
 
 // fixedInterval looks again after the interval, whatever the timeout is.
 func fixedInterval(interval time.Duration) Next {
-	return func(time.Time, time.Time, time.Duration) time.Duration { return interval }
+	return func(time.Time, time.Time, time.Duration) ctrl.Result {
+		return ctrl.Result{RequeueAfter: interval}
+	}
 }
 
 // deadlineAware looks again after the interval or at the timeout, whichever is
 // sooner.
 func deadlineAware(interval time.Duration) Next {
-	return func(now, started time.Time, timeout time.Duration) time.Duration {
-		return requeue.From(now).Every(interval).Timeout(started, timeout).After()
+	return func(now, started time.Time, timeout time.Duration) ctrl.Result {
+		return ctrl.Result{RequeueAfter: requeue.From(now).Every(interval).Timeout(started, timeout).After()}
+	}
+}
+
+// deadlineTold is deadlineAware and tells the queue of the deadline.
+func deadlineTold(interval time.Duration) Next {
+	return func(now, started time.Time, timeout time.Duration) ctrl.Result {
+		return deadlinequeue.Result(requeue.From(now).Every(interval).Timeout(started, timeout).Decide())
 	}
 }
 
@@ -61,7 +76,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Get(ctx, req.NamespacedName, &p); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	event := Event{Name: p.Name, Phase: p.Status.Phase}
+	if stepOf(&p).Uses == BallastStep {
+		select {
+		case <-time.After(r.Ballast):
+		case <-ctx.Done():
+		}
+	}
+	event := Event{Name: p.Name}
+	var result ctrl.Result
 	if p.Status.Phase == "" {
 		// What is decided below is decided on the answer of the API server: it
 		// keeps whole seconds, so the persisted start is earlier than ours.
@@ -72,7 +94,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if p.Status.Phase == v1alpha1.PhaseRunning {
 		now, started, timeout := r.Clock.Now(), startOf(&p), stepOf(&p).Timeout()
 		if !requeue.Expired(started, timeout, requeue.ClockFunc(func() time.Time { return now })) {
-			event.Wait = r.Next(now, started, timeout)
+			result = r.Next(now, started, timeout)
 		} else {
 			if err := r.patch(ctx, &p, fail); err != nil {
 				return ctrl.Result{}, err
@@ -80,11 +102,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 			event.Failed, event.Late = true, r.Clock.Since(started.Add(timeout))
 		}
 	}
-	event.Phase = p.Status.Phase
+	event.Phase, event.Wait = p.Status.Phase, result.RequeueAfter
 	if r.Observe != nil {
 		r.Observe(event)
 	}
-	return ctrl.Result{RequeueAfter: event.Wait}, nil
+	return result, nil
 }
 
 // patch changes the status of p here and in the API server. It sends no more

@@ -1,6 +1,6 @@
 // Command promotion runs a controller-runtime controller for Promotions, in the
 // shape of Kargo's, twice on the same Kubernetes API server: once polling at a
-// fixed interval and once with requeue. No step that has a timeout ever finishes
+// fixed interval and once with requeue; and, with -load, with deadlinequeue, too. No step that has a timeout ever finishes
 // by itself, so each has to be failed when its timeout is over, and the command
 // shows how late each controller is.
 //
@@ -41,6 +41,7 @@ controllers on one Kubernetes API server, and shows how late each fails them:
                    controllers do
   requeue          looks again after -interval or at the step's timeout,
                    whichever is sooner
+  deadlinequeue    with -load: the same, and its work queue knows the timeout
 
 Flags:
 `
@@ -48,6 +49,7 @@ Flags:
 type options struct {
 	from       string
 	interval   time.Duration
+	load       bool
 	kubeconfig string
 	yes        bool
 	verbose    bool
@@ -96,7 +98,7 @@ func runUntilDone(ctx context.Context, o options, manifests []manifest, stdout *
 	defer cancel()
 	out := &cancelWriter{stdout, cancel}
 
-	b := newBoard(out, sizeOf(stdout), manifests, o.interval)
+	b := newBoard(out, sizeOf(stdout), manifests, o.interval, contenders(o.load))
 	err := run(ctx, o, manifests, b)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		fmt.Fprintln(out, "\ninterrupted, all is stopped and removed")
@@ -142,7 +144,8 @@ func parseFlags(args []string, out io.Writer) (o options, err error) {
 	flags := flag.NewFlagSet("promotion", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&o.from, "f", "", "`file` of manifests, a directory of them, or - for standard input (default: the ones shipped with this example)")
-	flags.DurationVar(&o.interval, "interval", 5*time.Second, "how often both controllers look at a promotion whatever happens; stands for the 5m of a real controller")
+	flags.DurationVar(&o.interval, "interval", 5*time.Second, "how often the controllers look at a promotion whatever happens; stands for the 5m of a real controller")
+	flags.BoolVar(&o.load, "load", false, "keep the workers of each controller busy with a backlog, and add the third controller")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "run on the cluster of this kubeconfig `file` instead of an API server in this process")
 	flags.BoolVar(&o.yes, "yes", false, "with -kubeconfig: go on and install what is needed there; all of it is removed at the end")
 	flags.BoolVar(&o.verbose, "v", false, "show the logs of the API server and of controller-runtime on standard error")
@@ -185,7 +188,7 @@ func run(ctx context.Context, o options, manifests []manifest, b *board) (err er
 		return err
 	}
 	fmt.Fprintf(b.out, "ready after %v at %s\n", time.Since(begin).Round(time.Millisecond), server.Config.Host)
-	return race(ctx, server.Config, manifests, b)
+	return race(ctx, server.Config, manifests, o.load, b)
 }
 
 // runOn runs the demo on a cluster that is not this program's.
@@ -196,7 +199,7 @@ func runOn(ctx context.Context, o options, manifests []manifest, b *board) (err 
 	}
 	cfg.ContentType = runtime.ContentTypeJSON
 	cfg.QPS = -1 // a throttle in the client would be measured as lateness
-	site, err := newSite(cfg)
+	site, err := newSite(cfg, b.contenders)
 	if err != nil {
 		return err
 	}
@@ -215,7 +218,7 @@ func runOn(ctx context.Context, o options, manifests []manifest, b *board) (err 
 	if err := site.install(ctx); err != nil {
 		return err
 	}
-	return race(ctx, cfg, manifests, b)
+	return race(ctx, cfg, manifests, o.load, b)
 }
 
 // cleanedUp adds what went wrong at the end to the error of a run. An interrupted

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 
 	"github.com/requeue-go/requeue/examples/promotion/kubeapi"
 	"github.com/requeue-go/requeue/examples/promotion/v1alpha1"
@@ -55,7 +57,8 @@ func startController(t *testing.T, cfg *rest.Config) (events <-chan Event, stop 
 	ctx, cancel := context.WithCancel(t.Context())
 	seen, synced, stopped := make(chan Event, 100), make(chan struct{}), make(chan error, 1)
 	go func() {
-		stopped <- control(ctx, cfg, "default", deadlineAware(poll), synced, func(e Event) { seen <- e })
+		r := Reconciler{Next: deadlineAware(poll), Observe: func(e Event) { seen <- e }}
+		stopped <- control(ctx, cfg, "default", controller.Options{MaxConcurrentReconciles: workers}, r, synced)
 	}()
 	select {
 	case <-synced:
@@ -247,7 +250,7 @@ func TestCommand_onACluster(t *testing.T) {
 		Contexts:       map[string]*clientcmdapi.Context{"x": {Cluster: "x", AuthInfo: "x"}},
 		CurrentContext: "x",
 	}, kubeconfig))
-	site, err := newSite(cfg)
+	site, err := newSite(cfg, contenders(false))
 	require.NoError(t, err)
 	crd := v1alpha1.CRD()
 	gone := func() bool {
@@ -300,6 +303,34 @@ func TestCommand_embedded(t *testing.T) {
 	assert.Len(t, left, 1, "the output and nothing else")
 }
 
+func TestCommand_load(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs an API server, which -short does without")
+	}
+	code, out, complaint := runCommand(t, document("short", "timeout: 2s"), "-f", "-", "-interval", "1s", "-load")
+	require.Equal(t, 0, code, complaint)
+	assert.Contains(t, out, "and 33 more to keep its 2 workers busy: 101ms a look, 167 % of what they can do")
+	assert.Regexp(t, `failed at their timeout +1 of 1 +1 of 1 +1 of 1 `, out)
+}
+
+func TestBallastFor(t *testing.T) {
+	for interval, want := range map[time.Duration]ballast{
+		1:                {1, 0},
+		time.Millisecond: {1, 3333330},
+		6 * time.Second:  {200, 100 * time.Millisecond},
+		time.Hour:        {1000, 12 * time.Second},
+		math.MaxInt64:    {1000, 288 * time.Second},
+	} {
+		assert.Equal(t, want, ballastFor(interval), interval)
+	}
+	manifests := ballast{promotions: 2}.manifests()
+	for _, m := range manifests {
+		_, problems := checkManifest(m.copyFor("here").Object)
+		assert.Empty(t, problems)
+	}
+	assert.NoError(t, checkTogether("ballast", manifests))
+}
+
 func TestRun_interrupted(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs an API server, which -short does without")
@@ -310,7 +341,7 @@ func TestRun_interrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var out bytes.Buffer
 	// As a pipe that breaks while the run is shown.
-	b := newBoard(&cancelWriter{failing{&out, "poll interval"}, cancel}, nil, manifests, time.Hour)
+	b := newBoard(&cancelWriter{failing{&out, "poll interval"}, cancel}, nil, manifests, time.Hour, contenders(false))
 	require.ErrorIs(t, run(ctx, options{interval: time.Hour}, manifests, b), context.Canceled)
 	left, err := os.ReadDir(os.TempDir())
 	require.NoError(t, err)

@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
+	"slices"
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -20,37 +22,94 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/requeue-go/requeue/deadlinequeue"
 	"github.com/requeue-go/requeue/examples/promotion/v1alpha1"
 )
 
-// A contender is one of the two controllers. It has a copy of every promotion in
-// a namespace of its own.
+// A contender is one of the controllers. It has a copy of every promotion in a
+// namespace of its own.
 type contender struct {
 	title     string
 	namespace string
 	next      func(interval time.Duration) Next
+	queue     newQueue // nil: controller-runtime's
 }
 
-var contenders = [...]contender{
-	{"fixed interval", "requeue-example-fixed", fixedInterval},
-	{"requeue", "requeue-example-requeue", deadlineAware},
+type newQueue func(string, workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// contenders returns who takes part.
+func contenders(load bool) []contender {
+	cs := []contender{
+		{"fixed interval", "requeue-example-fixed", fixedInterval, nil},
+		{"requeue", "requeue-example-requeue", deadlineAware, nil},
+	}
+	if load {
+		cs = append(cs, contender{"deadlinequeue", "requeue-example-queue", deadlineTold, deadlinequeue.NewQueue})
+	}
+	return cs
+}
+
+// ballast is what keeps the workers busy: promotions that are polled like all
+// others, and a look at each takes some time.
+type ballast struct {
+	promotions int
+	look       time.Duration
+}
+
+const (
+	workers        = 4 // of each controller
+	workersAtLoad  = 2
+	ballastLook    = 100 * time.Millisecond
+	mostPromotions = 1000
+)
+
+// ballastFor returns as much as takes the workers 5/3 of each interval, so that
+// the backlog never ends.
+func ballastFor(interval time.Duration) ballast {
+	work := workersAtLoad * 5 * (min(interval, 24*time.Hour) / 3)
+	n := int(min(max(work/ballastLook, 1), mostPromotions))
+	return ballast{promotions: n, look: work / time.Duration(n)}
+}
+
+// manifests returns the promotions of the ballast.
+func (b ballast) manifests() []manifest {
+	all := make([]manifest, b.promotions)
+	for i := range all {
+		name := fmt.Sprintf("ballast-%03d", i+1)
+		all[i] = manifest{name: name, object: &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": v1alpha1.GroupVersion.String(),
+			"kind":       v1alpha1.Kind,
+			"metadata":   map[string]any{"name": name},
+			"spec":       map[string]any{"steps": []any{map[string]any{"uses": BallastStep}}},
+		}}}
+	}
+	return all
 }
 
 // grace is how long after the last deadline and poll a run is given up.
 const grace = 10 * time.Second
 
-// race runs both controllers until each has failed every promotion that has a
+// race runs the controllers until each has failed every promotion that has a
 // timeout.
-func race(ctx context.Context, cfg *rest.Config, manifests []manifest, b *board) error {
+func race(ctx context.Context, cfg *rest.Config, manifests []manifest, load bool, b *board) error {
+	var extra ballast
+	settings := controller.Options{MaxConcurrentReconciles: workers}
+	if load {
+		extra = ballastFor(b.interval)
+		settings.MaxConcurrentReconciles = workersAtLoad
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	var controllers sync.WaitGroup
 	defer controllers.Wait()
 	defer cancel(nil)
-	for i, c := range contenders {
+	for i, c := range b.contenders {
 		synced := make(chan struct{})
+		settings.NewQueue = c.queue
+		r := Reconciler{Next: c.next(b.interval), Ballast: extra.look, Observe: func(e Event) { b.observe(i, e) }}
 		controllers.Go(func() {
-			err := control(ctx, cfg, c.namespace, c.next(b.interval), synced, func(e Event) { b.observe(i, e) })
+			err := control(ctx, cfg, c.namespace, settings, r, synced)
 			if err != nil {
 				cancel(fmt.Errorf("controller %q: %w", c.title, err))
 			}
@@ -65,15 +124,16 @@ func race(ctx context.Context, cfg *rest.Config, manifests []manifest, b *board)
 	if err != nil {
 		return err
 	}
-	b.start()
-	for _, m := range manifests {
-		for _, c := range contenders {
+	b.start(load)
+	// The ballast last, so that the promotions have started when the backlog begins.
+	for _, m := range append(slices.Clip(manifests), extra.manifests()...) {
+		for _, c := range b.contenders {
 			if err := objects.Create(ctx, m.copyFor(c.namespace)); err != nil {
 				return fmt.Errorf("create promotion %s: %w", m.name, err)
 			}
 		}
 	}
-	ctx, stopTimer := context.WithTimeoutCause(ctx, saturated(b.length()+grace),
+	ctx, stopTimer := context.WithTimeoutCause(ctx, b.length(load)+grace,
 		errors.New("gave up waiting; -v shows the logs"))
 	defer stopTimer()
 	b.watch(ctx)
@@ -83,18 +143,9 @@ func race(ctx context.Context, cfg *rest.Config, manifests []manifest, b *board)
 	return nil
 }
 
-// saturated is the sum of two positive durations, which has overflowed if it is
-// negative.
-func saturated(sum time.Duration) time.Duration {
-	if sum < 0 {
-		return math.MaxInt64
-	}
-	return sum
-}
-
 // control runs a manager with one controller for the promotions of a namespace
 // until ctx ends. It closes synced when the controller sees new promotions.
-func control(ctx context.Context, cfg *rest.Config, namespace string, next Next, synced chan<- struct{}, observe func(Event)) error {
+func control(ctx context.Context, cfg *rest.Config, namespace string, settings controller.Options, r Reconciler, synced chan<- struct{}) error {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
@@ -106,11 +157,12 @@ func control(ctx context.Context, cfg *rest.Config, namespace string, next Next,
 	if err != nil {
 		return err
 	}
+	r.Client, r.Clock = mgr.GetClient(), clock.RealClock{}
 	// As in Kargo, a change of the status wakes nobody.
 	err = ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.Promotion{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
-		Complete(&Reconciler{Client: mgr.GetClient(), Clock: clock.RealClock{}, Next: next, Observe: observe})
+		WithOptions(settings).
+		Complete(&r)
 	if err != nil {
 		return err
 	}

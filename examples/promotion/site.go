@@ -30,7 +30,7 @@ type site struct {
 	installed []client.Object
 }
 
-func newSite(cfg *rest.Config) (*site, error) {
+func newSite(cfg *rest.Config, contenders []contender) (*site, error) {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(corev1.AddToScheme(scheme))
 	utilruntime.Must(apiextensionsv1.AddToScheme(scheme))

@@ -1,0 +1,110 @@
+package deadlinequeue_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/requeue-go/requeue"
+	"github.com/requeue-go/requeue/deadlinequeue"
+)
+
+// A controller of controller-runtime: the queue is one line of its options, and
+// the reconciler returns the decision of its plan.
+func Example_controllerRuntime() {
+	started := time.Now()
+	const timeout, poll = 2 * time.Minute, 5 * time.Minute
+
+	options := controller.Options{
+		NewQueue: deadlinequeue.NewQueue,
+		Reconciler: reconcile.Func(func(context.Context, reconcile.Request) (reconcile.Result, error) {
+			now := time.Now()
+			if requeue.Expired(started, timeout, requeue.ClockFunc(func() time.Time { return now })) {
+				return reconcile.Result{}, nil // fail the step here
+			}
+			return deadlinequeue.Result(requeue.From(now).Every(poll).Timeout(started, timeout).Decide()), nil
+		}),
+	}
+
+	result, err := options.Reconciler.Reconcile(context.Background(), reconcile.Request{})
+	fmt.Println(result.RequeueAfter.Round(time.Second), err)
+	// Output: 2m0s <nil>
+}
+
+// The deadlines of the first list after a restart are known to nobody but the
+// objects: DeadlineOf looks there, in the cache.
+func ExampleOptions_deadlineOf() {
+	deadlines := map[string]time.Time{
+		"default/late":  time.Now().Add(-time.Minute),
+		"default/later": time.Now().Add(-time.Hour),
+	}
+	q := deadlinequeue.New("", deadlinequeue.Options[string]{
+		DeadlineOf: func(key string) (time.Time, bool) {
+			deadline, ok := deadlines[key]
+			return deadline, ok
+		},
+	})
+	defer q.ShutDown()
+
+	for _, key := range []string{"default/other", "default/late", "default/later"} {
+		q.Add(key)
+	}
+	for range 3 {
+		key, _ := q.Get()
+		fmt.Println(key)
+		q.Done(key)
+	}
+	// Output:
+	// default/later
+	// default/late
+	// default/other
+}
+
+// A plain client-go controller uses Requeue in place of AddAfter.
+func ExampleQueue_Requeue() {
+	queue := deadlinequeue.New("", deadlinequeue.Options[string]{DrainOnShutDown: true})
+	var _ workqueue.TypedRateLimitingInterface[string] = queue // what the informers' handlers need
+
+	started := time.Now()
+	looks := 0
+	sync := func(string) requeue.Decision {
+		looks++
+		now := time.Now()
+		if requeue.Expired(started, 20*time.Millisecond, requeue.ClockFunc(func() time.Time { return now })) {
+			return requeue.Decision{} // acted on, nothing to wait for
+		}
+		return requeue.From(now).Every(time.Minute).Timeout(started, 20*time.Millisecond).Decide()
+	}
+
+	queue.Add("default/job")
+	for {
+		key, shutdown := queue.Get()
+		if shutdown {
+			break
+		}
+		decision := sync(key)
+		queue.Forget(key)
+		queue.Requeue(key, decision)
+		queue.Done(key)
+		if decision.After == 0 {
+			queue.ShutDown()
+		}
+	}
+	fmt.Println(looks, "looks")
+	// Output: 2 looks
+}
+
+// Polling slows down before it takes more than 80 % of the workers.
+func ExampleQueue_Load() {
+	q := deadlinequeue.New("", deadlinequeue.Options[string]{Workers: 2})
+	defer q.ShutDown()
+
+	const poll = 5 * time.Minute
+	interval := max(poll, q.Load().Interval(0.8)) // no reconcile measured yet
+	fmt.Println(interval)
+	// Output: 5m0s
+}

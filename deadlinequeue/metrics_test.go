@@ -1,0 +1,160 @@
+package deadlinequeue_test
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/client-go/util/workqueue"
+	testingclock "k8s.io/utils/clock/testing"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/requeue-go/requeue/deadlinequeue"
+)
+
+// scrape returns the metrics of a queue as controller-runtime serves them, and
+// their labels.
+func scrape(t *testing.T, queue string) (map[string]float64, map[string]map[string]string) {
+	t.Helper()
+	families, err := ctrlmetrics.Registry.Gather()
+	require.NoError(t, err)
+	values, labels := map[string]float64{}, map[string]map[string]string{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			of := map[string]string{}
+			for _, l := range m.GetLabel() {
+				of[l.GetName()] = l.GetValue()
+			}
+			if of["name"] != queue {
+				continue
+			}
+			name := f.GetName()
+			require.NotContains(t, values, name, "one series a metric, whatever the deadlines")
+			labels[name] = of
+			switch f.GetType() {
+			case dto.MetricType_COUNTER:
+				values[name] = m.GetCounter().GetValue()
+			case dto.MetricType_GAUGE:
+				values[name] = m.GetGauge().GetValue()
+			case dto.MetricType_HISTOGRAM:
+				values[name] = m.GetHistogram().GetSampleSum()
+				values[name+"_count"] = float64(m.GetHistogram().GetSampleCount())
+			default:
+				t.Fatal(f.GetType())
+			}
+		}
+	}
+	return values, labels
+}
+
+func TestMetrics_areThoseOfControllerRuntime(t *testing.T) {
+	clock := testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	q := deadlinequeue.New("metrics-test", deadlinequeue.Options[string]{Clock: clock})
+	defer q.ShutDown()
+	deadline := func(in time.Duration) priorityqueue.AddOpts {
+		return priorityqueue.AddOpts{After: time.Hour, Priority: ptr.To(deadlinequeue.Priority(clock.Now().Add(in)))}
+	}
+	q.AddWithOpts(deadline(time.Second), "a")
+	q.AddWithOpts(deadline(2*time.Second), "b")
+	q.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(-100)}, "c")
+	q.Add("c")
+	values, _ := scrape(t, "metrics-test")
+	assert.Equal(t, 1.0, values["workqueue_adds_total"], "counted when it is ready, once")
+	assert.Equal(t, 1.0, values["workqueue_depth"])
+	assert.Equal(t, 2.0, values["workqueue_retries_total"], "adds with a wait")
+
+	clock.Step(3 * time.Second)
+	for _, want := range []string{"a", "b", "c"} {
+		item, _ := q.Get()
+		require.Equal(t, want, item)
+	}
+	clock.Step(10 * time.Second)
+	require.Eventually(t, func() bool {
+		values, _ = scrape(t, "metrics-test")
+		return values["workqueue_unfinished_work_seconds"] == 30
+	}, 10*time.Second, time.Millisecond, "of three workers")
+	assert.Equal(t, 10.0, values["workqueue_longest_running_processor_seconds"])
+	q.Done("a")
+	q.Done("b")
+	q.Done("c")
+	clock.Step(time.Second)
+	require.Eventually(t, func() bool {
+		values, _ = scrape(t, "metrics-test")
+		return values["workqueue_unfinished_work_seconds"] == 0
+	}, 10*time.Second, time.Millisecond)
+	values, labels := scrape(t, "metrics-test")
+	assert.Equal(t, map[string]float64{
+		"workqueue_adds_total":                        3,
+		"workqueue_depth":                             0,
+		"workqueue_retries_total":                     2,
+		"workqueue_queue_duration_seconds":            3, // c waited since the start, the others were found when due
+		"workqueue_queue_duration_seconds_count":      3,
+		"workqueue_work_duration_seconds":             30,
+		"workqueue_work_duration_seconds_count":       3,
+		"workqueue_unfinished_work_seconds":           0,
+		"workqueue_longest_running_processor_seconds": 0,
+		"requeue_deadline_lateness_seconds":           2 + 1,
+		"requeue_deadline_lateness_seconds_count":     2,
+	}, values)
+	assert.Equal(t, map[string]string{"name": "metrics-test", "controller": "metrics-test", "priority": ""}, labels["workqueue_depth"])
+	assert.Equal(t, map[string]string{"name": "metrics-test"}, labels["requeue_deadline_lateness_seconds"])
+}
+
+// provider is a MetricsProvider of the caller's.
+type provider struct {
+	mu   sync.Mutex
+	sums map[string]float64
+}
+
+type metric struct {
+	p    *provider
+	name string
+}
+
+func (m metric) change(by float64) {
+	m.p.mu.Lock()
+	defer m.p.mu.Unlock()
+	m.p.sums[m.name] += by
+}
+func (m metric) Inc()              { m.change(1) }
+func (m metric) Dec()              { m.change(-1) }
+func (m metric) Observe(v float64) { m.change(v) }
+func (m metric) Set(float64)       {}
+
+func (p *provider) NewDepthMetric(string) workqueue.GaugeMetric            { return metric{p, "depth"} }
+func (p *provider) NewAddsMetric(string) workqueue.CounterMetric           { return metric{p, "adds"} }
+func (p *provider) NewLatencyMetric(string) workqueue.HistogramMetric      { return metric{p, "latency"} }
+func (p *provider) NewWorkDurationMetric(string) workqueue.HistogramMetric { return metric{p, "work"} }
+func (p *provider) NewUnfinishedWorkSecondsMetric(string) workqueue.SettableGaugeMetric {
+	return metric{p, "unfinished"}
+}
+func (p *provider) NewLongestRunningProcessorSecondsMetric(string) workqueue.SettableGaugeMetric {
+	return metric{p, "longest"}
+}
+func (p *provider) NewRetriesMetric(string) workqueue.CounterMetric { return metric{p, "retries"} }
+
+func TestMetrics_ofTheCallersProvider(t *testing.T) {
+	p := &provider{sums: map[string]float64{}}
+	q := deadlinequeue.New("own-provider", deadlinequeue.Options[string]{MetricsProvider: p})
+	q.Add("a")
+	q.Add("b")
+	item, _ := q.Get()
+	q.Done(item)
+	q.Add("c")
+	q.ShutDown()
+	assert.Equal(t, 3.0, p.sums["adds"])
+	assert.Equal(t, 0.0, p.sums["depth"], "what a shutdown drops is not queued any more")
+	assert.Equal(t, []string{"adds", "depth", "latency", "work"}, slices.Sorted(maps.Keys(p.sums)))
+	values, _ := scrape(t, "own-provider")
+	assert.Equal(t, map[string]float64{
+		"requeue_deadline_lateness_seconds":       0,
+		"requeue_deadline_lateness_seconds_count": 0,
+	}, values, "nothing else in controller-runtime's, and no deadline has passed")
+}

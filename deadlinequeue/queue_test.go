@@ -1,0 +1,348 @@
+package deadlinequeue_test
+
+import (
+	"math"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/client-go/util/workqueue"
+	testingclock "k8s.io/utils/clock/testing"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+
+	"github.com/requeue-go/requeue"
+	"github.com/requeue-go/requeue/deadlinequeue"
+)
+
+// inBubble runs a test of a queue in virtual time and fails it with what the
+// probe found wrong.
+func inBubble(t *testing.T, o deadlinequeue.Options[string], test func(t *testing.T, q *deadlinequeue.Queue[string], p *probe)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		q := deadlinequeue.New("", o)
+		p := &probe{q: q}
+		defer func() {
+			q.ShutDown()
+			assert.Empty(t, p.wrong)
+		}()
+		test(t, q, p)
+	})
+}
+
+// due adds an item that becomes ready after a wait and has a deadline.
+func due(q *deadlinequeue.Queue[string], item string, after, deadlineIn time.Duration) {
+	o := priorityqueue.AddOpts{After: after, Priority: ptr.To(deadlinequeue.Priority(time.Now().Add(deadlineIn)))}
+	q.AddWithOpts(o, item)
+}
+
+func TestDeadline_passedGoesFirstEarliestFirst(t *testing.T) {
+	inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		p.priority(1000, 0, "high")
+		q.Add("ordinary")
+		due(q, "second", 0, -time.Second)
+		due(q, "first", 0, -time.Minute)
+		due(q, "ahead", 0, time.Minute)
+		p.serves("first", "second", "high", "ordinary", "ahead")
+	})
+}
+
+func TestDeadline_movesUpWhenItPasses(t *testing.T) {
+	inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		q.Add("a")
+		q.Add("b")
+		due(q, "touched", 0, time.Second) // by an event, before its deadline
+		time.Sleep(time.Second)
+		p.serves("touched", "a", "b")
+	})
+}
+
+func TestDeadline_wakesTheKeyByItself(t *testing.T) {
+	inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		due(q, "a", 5*time.Minute, time.Minute)
+		q.Add("a") // an event: the poll is over, the deadline is not
+		p.serves("a")
+		time.Sleep(time.Minute - 1)
+		p.getsNothing()
+		time.Sleep(time.Nanosecond)
+		p.serves("a")
+		time.Sleep(time.Hour)
+		p.getsNothing()
+	})
+}
+
+func TestDeadline_theSoonerWins(t *testing.T) {
+	inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		due(q, "a", time.Hour, time.Minute)
+		due(q, "a", time.Hour, time.Second)
+		due(q, "a", time.Hour, 2*time.Minute)
+		time.Sleep(time.Second)
+		p.serves("a")
+	})
+}
+
+// The overdue answer of the core: look again in 20 ms, and the deadline is that
+// which the key was just handed out for. It must not be ready at once for ever.
+func TestDeadline_isSpentByAHandOut(t *testing.T) {
+	inBubble(t, deadlinequeue.Options[string]{}, func(t *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		deadline := time.Now().Add(time.Second)
+		plan := func() requeue.Decision { return requeue.From(time.Now()).Every(time.Hour).Deadline(deadline).Decide() }
+		q.Requeue("a", plan())
+		looks := 0
+		for time.Since(deadline) < time.Hour {
+			g, ok := p.get()
+			if !ok {
+				time.Sleep(time.Millisecond)
+				continue
+			}
+			looks++
+			q.Requeue(g.item, plan())
+			q.Done(g.item)
+		}
+		assert.InDelta(t, 17+59, looks, 2, "as often as the core backs off")
+		q.Add("ordinary")
+		q.Add("a")
+		p.serves("ordinary", "a") // the spent deadline is ordinary
+	})
+}
+
+func TestDeadline_thatPassesWhileProcessedIsNotSpent(t *testing.T) {
+	inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		due(q, "a", 0, time.Second)
+		p.gets("a")
+		time.Sleep(2 * time.Second)
+		q.Done("a")
+		p.serves("a")
+		p.getsNothing()
+	})
+}
+
+func TestDeadline_aFailedReconcileKeepsIt(t *testing.T) {
+	inBubble(t, deadlinequeue.Options[string]{RateLimiter: limiter[string]()}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		due(q, "a", 0, -time.Second)
+		q.Add("b")
+		q.Add("c")
+		if g, _ := p.get(); g.item != "a" {
+			p.fail("got %+v", g)
+		}
+		q.AddRateLimited("a") // it failed
+		q.Done("a")
+		time.Sleep(5 * time.Millisecond)
+		p.serves("a", "b", "c")
+	})
+}
+
+func TestDeadline_endsTheWaitOfTheRateLimiter(t *testing.T) {
+	slow := workqueue.NewTypedItemExponentialFailureRateLimiter[string](time.Hour, time.Hour)
+	inBubble(t, deadlinequeue.Options[string]{RateLimiter: slow}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		due(q, "a", 0, time.Minute)
+		p.gets("a")
+		q.AddRateLimited("a")
+		q.Done("a")
+		time.Sleep(time.Minute - 1)
+		p.getsNothing()
+		time.Sleep(time.Nanosecond)
+		p.serves("a")
+		// Failed at one deadline, and there is another.
+		due(q, "b", 0, -time.Second)
+		p.gets("b")
+		q.AddWithOpts(priorityqueue.AddOpts{RateLimited: true, Priority: ptr.To(deadlinequeue.Priority(time.Now().Add(time.Second)))}, "b")
+		q.Done("b")
+		time.Sleep(time.Second)
+		p.serves("b")
+	})
+}
+
+func TestDeadline_extremes(t *testing.T) {
+	inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		add := func(item string, deadline time.Time) {
+			q.AddWithOpts(priorityqueue.AddOpts{After: time.Hour, Priority: ptr.To(deadlinequeue.Priority(deadline))}, item)
+		}
+		add("year 9999", time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC))
+		add("year 292 billion", time.Unix(math.MaxInt64/2, 0))
+		add("year 1", time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC))
+		add("year -100", time.Date(-100, 1, 1, 0, 0, 0, 0, time.UTC))
+		add("none", time.Time{})
+		p.serves("year 1", "year -100")
+		time.Sleep(time.Hour)
+		p.serves("year 9999", "year 292 billion", "none")
+	})
+}
+
+func TestDeadlineOf(t *testing.T) {
+	deadlines := map[string]time.Duration{"late": -time.Minute, "later": -time.Hour, "ahead": time.Minute}
+	var q *deadlinequeue.Queue[string]
+	asked := map[string]int{}
+	o := deadlinequeue.Options[string]{DeadlineOf: func(item string) (time.Time, bool) {
+		asked[item]++
+		q.Len() // may call the queue
+		in, ok := deadlines[item]
+		if item == "zero" {
+			return time.Time{}, true
+		}
+		return time.Now().Add(in), ok
+	}}
+	inBubble(t, o, func(t *testing.T, made *deadlinequeue.Queue[string], p *probe) {
+		q = made
+		p.priority(-100, 0, "zero", "none", "ahead", "late", "later")
+		p.serves("later", "late", "zero", "none", "ahead")
+		due(q, "own", 0, time.Hour)
+		assert.Equal(t, map[string]int{"zero": 1, "none": 1, "ahead": 1, "late": 1, "later": 1}, asked,
+			"not asked for what comes with a deadline")
+		q.ShutDown()
+		q.Add("late")
+		assert.Equal(t, 1, asked["late"], "nor after a shutdown")
+	})
+}
+
+// callingBack is a limiter that calls the queue.
+type callingBack struct{ q *deadlinequeue.Queue[string] }
+
+func (l *callingBack) When(item string) time.Duration {
+	l.q.Add(item + "'s friend")
+	return time.Second
+}
+func (l *callingBack) Forget(string)          { l.q.Len() }
+func (l *callingBack) NumRequeues(string) int { return l.q.Len() }
+
+func TestRateLimiter_mayCallTheQueue(t *testing.T) {
+	l := &callingBack{}
+	inBubble(t, deadlinequeue.Options[string]{RateLimiter: l}, func(t *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		l.q = q
+		q.AddRateLimited("a")
+		assert.Equal(t, 1, q.NumRequeues("a"))
+		q.Forget("a")
+		p.serves("a's friend")
+		time.Sleep(time.Second)
+		p.serves("a")
+	})
+}
+
+func TestOldestEvery(t *testing.T) {
+	for every, want := range map[int][]string{
+		0: {"1", "2", "3", "4", "5", "old"},
+		1: {"old", "1", "2", "3", "4", "5"},
+		3: {"1", "2", "old", "3", "4", "5"},
+	} {
+		inBubble(t, deadlinequeue.Options[string]{OldestEvery: &every}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+			p.priority(-100, 0, "old")
+			for i, item := range []string{"1", "2", "3", "4", "5"} {
+				due(q, item, 0, time.Duration(i-100)*time.Second)
+			}
+			p.serves(want...)
+		})
+	}
+}
+
+func TestRequeue(t *testing.T) {
+	inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		q.Requeue("nothing to wait for", requeue.From(time.Now()).Decide())
+		now := time.Now()
+		q.Requeue("poll", requeue.From(now).Every(time.Minute).Decide())
+		q.Requeue("deadline", requeue.From(now).Every(2*time.Minute).Deadline(now.Add(time.Minute)).Decide())
+		q.Requeue("floor", requeue.From(now).Deadline(now.Add(time.Second)).NotBefore(now.Add(time.Minute)).Decide())
+		time.Sleep(time.Minute - 1)
+		p.getsNothing()
+		time.Sleep(time.Nanosecond)
+		p.serves("deadline", "floor", "poll")
+	})
+}
+
+func TestLoad(t *testing.T) {
+	inBubble(t, deadlinequeue.Options[string]{}, func(t *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		assert.Equal(t, requeue.Load{}, q.Load())
+		assert.Zero(t, q.Load().Interval(0.8), "unknown")
+		q.Add("a")
+		q.Add("b")
+		q.AddAfter("c", time.Hour)
+		first, _ := p.get()
+		second, _ := p.get()
+		time.Sleep(100 * time.Millisecond)
+		q.Done(first.item)
+		assert.Equal(t, requeue.Load{Objects: 2, Workers: 2, Service: 100 * time.Millisecond}, q.Load())
+		time.Sleep(200 * time.Millisecond)
+		q.Done(second.item)
+		assert.Equal(t, requeue.Load{Objects: 1, Workers: 2, Service: 200 * time.Millisecond}, q.Load())
+	})
+	inBubble(t, deadlinequeue.Options[string]{Workers: 5}, func(t *testing.T, q *deadlinequeue.Queue[string], _ *probe) {
+		assert.Equal(t, 5, q.Load().Workers)
+	})
+}
+
+func TestNew_badOptions(t *testing.T) {
+	assert.PanicsWithValue(t, "deadlinequeue: Workers is -1; want 0 (detect) or more", func() {
+		deadlinequeue.New("", deadlinequeue.Options[string]{Workers: -1})
+	})
+	assert.PanicsWithValue(t, "deadlinequeue: OldestEvery is -1; want 0 (never) or more", func() {
+		deadlinequeue.New("", deadlinequeue.Options[string]{OldestEvery: ptr.To(-1)})
+	})
+}
+
+// A clock of the caller's, which calls AfterFunc with its own lock held.
+func TestClock_isTheCallers(t *testing.T) {
+	clock := testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	q := deadlinequeue.New("", deadlinequeue.Options[string]{Clock: clock})
+	defer q.ShutDown()
+	q.AddAfter("poll", time.Hour)
+	q.AddWithOpts(priorityqueue.AddOpts{After: 2 * time.Hour, Priority: ptr.To(deadlinequeue.Priority(clock.Now().Add(time.Minute)))}, "deadline")
+	for _, want := range []string{"deadline", "poll"} {
+		assert.Zero(t, q.Len())
+		clock.Step(time.Minute)
+		item, _ := q.Get()
+		assert.Equal(t, want, item)
+		q.Done(item)
+		clock.Step(58 * time.Minute)
+	}
+}
+
+// The clock of an AddAfter starts with the call, not when a background goroutine
+// gets to it.
+func TestAddAfter_countsFromTheCall(t *testing.T) {
+	clock := testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	q := deadlinequeue.New("", deadlinequeue.Options[string]{Clock: clock})
+	defer q.ShutDown()
+	q.AddAfter("a", time.Second)
+	clock.Step(time.Second)
+	assert.Equal(t, 1, q.Len())
+}
+
+func TestQueue_allocatesAtMostOnceAnItem(t *testing.T) {
+	q := deadlinequeue.New("", deadlinequeue.Options[request]{})
+	defer q.ShutDown()
+	keys := requests(1000)
+	i := 0
+	assert.LessOrEqual(t, testing.AllocsPerRun(1000, func() {
+		q.Add(keys[i%len(keys)])
+		k, _ := q.Get()
+		q.Done(k)
+		i++
+	}), 1.0)
+}
+
+func TestQueue_givesMemoryBack(t *testing.T) {
+	const n = 200_000
+	keys := requests(n)
+	q := deadlinequeue.New("", deadlinequeue.Options[request]{})
+	defer q.ShutDown()
+	empty := heapInUse()
+	for i, k := range keys {
+		q.AddWithOpts(priorityqueue.AddOpts{
+			After: time.Hour, Priority: ptr.To(deadlinequeue.Priority(time.Now().Add(time.Hour + time.Duration(i)))),
+		}, k)
+	}
+	full := heapInUse()
+	q.AddWithOpts(priorityqueue.AddOpts{}, keys...)
+	for range keys {
+		k, _ := q.Get()
+		q.Done(k)
+	}
+	assert.Equal(t, n, q.Load().Objects, "the deadlines are still to come")
+	q.ShutDown()
+	drained := heapInUse()
+	runtime.KeepAlive(keys)
+	require.Greater(t, full, empty+n*100)
+	assert.Less(t, drained, empty+(full-empty)/10, "after a drain")
+}
