@@ -31,7 +31,8 @@ const year1 = -62135596800
 // deadline, gives the priority 0. Instants before the year 1 count as its
 // beginning.
 //
-// Only a [Queue] takes it for a deadline.
+// Only a [Queue] takes it for a deadline, and so takes no priority from 2^62 to
+// 2^62 + 2^59 for one.
 func Priority(t time.Time) int {
 	if t.IsZero() {
 		return 0
@@ -66,7 +67,7 @@ func unpack(priority int) (deadline time.Time, ok bool) {
 // A d without a deadline sets the priority to 0, or controller-runtime would use
 // the one that the object came with.
 func Result(d requeue.Decision) reconcile.Result {
-	return reconcile.Result{RequeueAfter: d.After, Priority: ptr.To(Priority(deadlineOf(d)))}
+	return reconcile.Result{RequeueAfter: d.After, Priority: ptr.To(Priority(deadlineOf(d, time.Now())))}
 }
 
 // Requeue adds a key after d.After, with the deadline of the decision: what
@@ -76,12 +77,14 @@ func (q *Queue[T]) Requeue(item T, d requeue.Decision) {
 	if d.After <= 0 {
 		return
 	}
-	q.AddWithOpts(priorityqueue.AddOpts{After: d.After, Priority: ptr.To(Priority(deadlineOf(d)))}, item)
+	q.AddWithOpts(priorityqueue.AddOpts{After: d.After, Priority: ptr.To(Priority(deadlineOf(d, q.clock.Now())))}, item)
 }
 
-func deadlineOf(d requeue.Decision) time.Time {
+// deadlineOf returns what the queue is told of a decision made at now: the
+// deadline, or the floor if that comes later.
+func deadlineOf(d requeue.Decision, now time.Time) time.Time {
 	if d.Cause == requeue.CauseNotBefore && !d.Deadline.IsZero() {
-		if floor := time.Now().Add(d.After); d.Deadline.Before(floor) {
+		if floor := now.Add(d.After); d.Deadline.Before(floor) {
 			return floor
 		}
 	}

@@ -8,9 +8,17 @@ import (
 
 // load is what the queue sees of the work: who gets, and how long until Done.
 type load struct {
+	given   bool // the workers are those of Options
 	workers int
 	samples int64
 	service int64 // the mean time from Get to Done, in nanoseconds
+}
+
+// working counts the goroutines that are in Get or between Get and Done.
+func (l *load) working(n int) {
+	if !l.given {
+		l.workers = max(l.workers, n)
+	}
 }
 
 // samplesKept is over how many reconciles the mean is taken, the newer counting

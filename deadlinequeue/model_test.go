@@ -81,7 +81,7 @@ func (m *model) add(now time.Time, key, priority int, after time.Duration, deadl
 		k = &modelKey{key: key}
 		m.keys = append(m.keys, k)
 	}
-	if !k.waits && !k.isReady {
+	if !k.isReady && k.soft.IsZero() { // nothing but a deadline may be left
 		k.priority, k.came = priority, m.number()
 	}
 	if priority > k.priority {

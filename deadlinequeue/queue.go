@@ -115,7 +115,7 @@ func New[T comparable](name string, o Options[T]) *Queue[T] {
 			place: func(e *entry[T]) *int32 { return &e.place },
 		},
 		timerAt: never,
-		load:    load{workers: o.Workers},
+		load:    load{given: o.Workers > 0, workers: o.Workers},
 	}
 	q.pool.New = func() any { return new(entry[T]) }
 	q.cond = sync.NewCond(&q.mu)
@@ -222,21 +222,22 @@ func (q *Queue[T]) merge(item T, a addition) {
 		q.mostKeys = max(q.mostKeys, len(q.entries))
 	}
 	was, inOrder := e.state, e.state == ready && !e.processing
-	switch was {
-	case idle:
+	if was == waiting {
+		q.waiting.remove(e) // to be put where it then belongs
+	}
+	switch {
+	case was == idle, was == waiting && e.soft == never:
+		// Nothing was added since the hand-out; only a deadline may be left.
 		e.priority, e.soft = a.priority, never
 		q.order.number(e)
-	case waiting:
-		q.waiting.remove(e) // to be put where it then belongs
-		if a.priority > e.priority {
-			q.order.number(e)
-		}
-	case ready:
-	}
-	if a.priority > e.priority && inOrder {
+	case a.priority > e.priority && was == waiting:
+		e.priority = a.priority
+		q.order.number(e)
+	case a.priority > e.priority && inOrder:
 		q.order.raise(e, a.priority)
+	default:
+		e.priority = max(e.priority, a.priority)
 	}
-	e.priority = max(e.priority, a.priority)
 
 	urgency := e.urgency()
 	e.failed = e.failed || a.failed
@@ -310,7 +311,7 @@ func (q *Queue[T]) GetWithPriority() (item T, priority int, shutdown bool) {
 			return item, 0, true
 		}
 		q.getters++
-		q.load.workers = max(q.load.workers, q.getters+q.processing)
+		q.load.working(q.getters + q.processing)
 		q.cond.Wait()
 		q.getters--
 	}
@@ -321,7 +322,7 @@ func (q *Queue[T]) GetWithPriority() (item T, priority int, shutdown bool) {
 func (q *Queue[T]) handOut(e *entry[T], now int64) {
 	q.readyCount--
 	q.processing++
-	q.load.workers = max(q.load.workers, q.getters+q.processing)
+	q.load.working(q.getters + q.processing)
 	q.metrics.handedOut(e, now)
 	e.state, e.processing, e.handed = idle, true, now
 	q.running.push(e)

@@ -268,7 +268,11 @@ func TestLoad(t *testing.T) {
 		assert.Equal(t, requeue.Load{Objects: 1, Workers: 2, Service: 200 * time.Millisecond}, q.Load())
 	})
 	inBubble(t, deadlinequeue.Options[string]{Workers: 5}, func(t *testing.T, q *deadlinequeue.Queue[string], _ *probe) {
-		assert.Equal(t, 5, q.Load().Workers)
+		for _, item := range []string{"a", "b", "c", "d", "e", "f"} {
+			q.Add(item)
+			q.Get()
+		}
+		assert.Equal(t, 5, q.Load().Workers, "as given")
 	})
 }
 
