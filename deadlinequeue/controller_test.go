@@ -160,6 +160,28 @@ func TestController_theFirstListIsServedByDeadline(t *testing.T) {
 	})
 }
 
+// A requeue keeps the priority that the object came with, with a deadline and
+// without: the part of a long first list that was served is not put before the
+// rest of it.
+func TestController_aRequeueKeepsThePriority(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var order []string
+		runController(t, deadlinequeue.NewQueue, list("a", "b", "c", "d"), func(name string, stop func()) (reconcile.Result, error) {
+			if order = append(order, name); len(order) == 6 {
+				stop()
+			}
+			now := time.Now()
+			time.Sleep(time.Second)
+			plan := requeue.From(now).Every(time.Millisecond)
+			if name == "a" {
+				plan = plan.Deadline(now.Add(time.Hour))
+			}
+			return deadlinequeue.Result(plan.Decide()), nil
+		})
+		assert.Equal(t, []string{"a", "b", "c", "d", "a", "b"}, order)
+	})
+}
+
 // A floor is not undercut by the deadline that it holds back.
 func TestController_floorIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -180,14 +202,14 @@ func TestController_floorIsKept(t *testing.T) {
 func TestResult(t *testing.T) {
 	now := time.Now().Truncate(time.Microsecond)
 	plan := requeue.From(now).Every(5 * time.Minute)
-	assert.Equal(t, reconcile.Result{RequeueAfter: 5 * time.Minute, Priority: ptr.To(0)}, deadlinequeue.Result(plan.Decide()),
-		"0, or controller-runtime would keep the priority of a resync")
+	assert.Equal(t, reconcile.Result{RequeueAfter: 5 * time.Minute}, deadlinequeue.Result(plan.Decide()),
+		"the priority is the one that it was handed out with")
 	at := now.Add(time.Hour)
 	assert.Equal(t, reconcile.Result{RequeueAfter: 5 * time.Minute, Priority: ptr.To(deadlinequeue.Priority(at))},
 		deadlinequeue.Result(plan.Deadline(at).Decide()), "also when the poll comes sooner")
 	assert.Equal(t, ptr.To(deadlinequeue.Priority(at)), deadlinequeue.Result(plan.Deadline(at).NotBefore(now.Add(10*time.Minute)).Decide()).Priority,
 		"a floor before the deadline")
-	assert.Equal(t, reconcile.Result{Priority: ptr.To(0)}, deadlinequeue.Result(requeue.Decision{}))
+	assert.Equal(t, reconcile.Result{}, deadlinequeue.Result(requeue.Decision{}))
 }
 
 func TestPriority(t *testing.T) {

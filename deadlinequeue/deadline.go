@@ -64,29 +64,32 @@ func unpack(priority int) (deadline time.Time, ok bool) {
 // comes before it, the queue is given the floor in its place, so that it does
 // not wake the object too soon. d.After is taken to count from now.
 //
-// A d without a deadline sets the priority to 0, or controller-runtime would use
-// the one that the object came with.
+// The object keeps the priority that it was handed out with, as with any other
+// result under controller-runtime. Were each requeue to raise those of a first
+// list (-100) to 0, the ones served first would stay ahead of the rest of the list
+// for as long as the controller is overloaded.
 func Result(d requeue.Decision) reconcile.Result {
-	return reconcile.Result{RequeueAfter: d.After, Priority: ptr.To(Priority(deadlineOf(d, time.Now())))}
+	return reconcile.Result{RequeueAfter: d.After, Priority: packed(d, time.Now())}
 }
 
 // Requeue adds a key after d.After, with the deadline of the decision: what
 // [Result] is under controller-runtime, for controllers that use the queue by
 // themselves. If d waits for nothing, it does nothing.
 func (q *Queue[T]) Requeue(item T, d requeue.Decision) {
-	if d.After <= 0 {
-		return
+	if d.After > 0 {
+		q.add(item, priorityqueue.AddOpts{After: d.After, Priority: packed(d, q.clock.Now())}, true)
 	}
-	q.AddWithOpts(priorityqueue.AddOpts{After: d.After, Priority: ptr.To(Priority(deadlineOf(d, q.clock.Now())))}, item)
 }
 
-// deadlineOf returns what the queue is told of a decision made at now: the
-// deadline, or the floor if that comes later.
-func deadlineOf(d requeue.Decision, now time.Time) time.Time {
-	if d.Cause == requeue.CauseNotBefore && !d.Deadline.IsZero() {
-		if floor := now.Add(d.After); d.Deadline.Before(floor) {
-			return floor
-		}
+// packed returns what the queue is told of a decision made at now: the deadline,
+// or the floor if that comes later, or nil if there is no deadline.
+func packed(d requeue.Decision, now time.Time) *int {
+	if d.Deadline.IsZero() {
+		return nil
 	}
-	return d.Deadline
+	deadline := d.Deadline
+	if floor := now.Add(d.After); d.Cause == requeue.CauseNotBefore && deadline.Before(floor) {
+		deadline = floor
+	}
+	return ptr.To(Priority(deadline))
 }

@@ -33,6 +33,10 @@
 // come in without one, such as the first list after a restart, are looked up with
 // [Options].DeadlineOf.
 //
+// A key that comes with a deadline, or by [Queue.Requeue], keeps the priority that
+// it was last handed out with, as a key that is requeued by controller-runtime
+// does.
+//
 // Each key has one wait and one deadline. An add ends the wait, as in
 // controller-runtime; the deadline outlives it and wakes the key by itself. A key
 // that is ready before its deadline is an ordinary one until the deadline passes.

@@ -81,6 +81,9 @@ func (m *model) add(now time.Time, key, priority int, after time.Duration, deadl
 		k = &modelKey{key: key}
 		m.keys = append(m.keys, k)
 	}
+	if !deadline.IsZero() { // it keeps the priority of the last hand-out
+		priority = k.priority
+	}
 	if !k.isReady && k.soft.IsZero() { // nothing but a deadline may be left
 		k.priority, k.came = priority, m.number()
 	}
@@ -174,7 +177,7 @@ func (m *model) next(now time.Time) *modelKey {
 		chosen.deadline = time.Time{}
 	}
 	chosen.isReady, chosen.processing, chosen.failed = false, true, false
-	chosen.handed, chosen.priority = now, 0
+	chosen.handed = now
 	chosen.waits = !chosen.deadline.IsZero() && !m.down
 	return chosen
 }
@@ -275,7 +278,7 @@ func likeItsModel(t *rapid.T) {
 		o := priorityqueue.AddOpts{After: after, RateLimited: limited}
 		switch {
 		case !deadline.IsZero():
-			o.Priority, p = ptr.To(deadlinequeue.Priority(deadline)), 0
+			o.Priority = ptr.To(deadlinequeue.Priority(deadline))
 		case p != 0:
 			o.Priority = ptr.To(p)
 		}

@@ -12,7 +12,7 @@ const neverHanded = math.MinInt64
 // the queue was made.
 type entry[T comparable] struct {
 	key      T
-	priority int
+	priority int // of an idle entry, that of the last hand-out
 	// deadline is the earliest that no hand-out has come after yet: it wakes
 	// the key and puts it first. seen is the one that had passed at the last
 	// hand-out: it is spent, and counts for the order again if that one failed.

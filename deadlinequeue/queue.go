@@ -157,14 +157,17 @@ func (q *Queue[T]) AddRateLimited(item T) {
 // AddWithOpts adds items with a delay, a rate limit, and a priority or a deadline
 // packed by [Priority]. With both After and RateLimited the sooner counts. A
 // higher priority raises that of an item which waits or is ready, a sooner
-// deadline takes the place of the one it has.
+// deadline takes the place of the one it has. An item that comes with a deadline
+// keeps the priority that it was last handed out with.
 func (q *Queue[T]) AddWithOpts(o priorityqueue.AddOpts, items ...T) {
 	for _, item := range items {
-		q.add(item, o)
+		q.add(item, o, false)
 	}
 }
 
-func (q *Queue[T]) add(item T, o priorityqueue.AddOpts) {
+// add adds an item. keep is set if the item comes back with the priority that it
+// was handed out with, of which a packed deadline says nothing.
+func (q *Queue[T]) add(item T, o priorityqueue.AddOpts, keep bool) {
 	priority := ptr.Deref(o.Priority, 0)
 	deadline, ok := unpack(priority)
 	// The limiter and DeadlineOf are the caller's code, hence not under the
@@ -173,7 +176,7 @@ func (q *Queue[T]) add(item T, o priorityqueue.AddOpts) {
 		return
 	}
 	if ok {
-		priority = 0
+		keep = true
 	} else if q.deadlineOf != nil {
 		deadline, ok = q.deadlineOf(item)
 		ok = ok && !deadline.IsZero()
@@ -184,7 +187,7 @@ func (q *Queue[T]) add(item T, o priorityqueue.AddOpts) {
 			after = limited
 		}
 	}
-	a := addition{priority: priority, soft: never, deadline: never, failed: o.RateLimited}
+	a := addition{keep: keep, priority: priority, soft: never, deadline: never, failed: o.RateLimited}
 	if after > 0 {
 		a.soft = min(saturatingAdd(q.now(), int64(after)), never-1)
 	}
@@ -206,6 +209,7 @@ func (q *Queue[T]) add(item T, o priorityqueue.AddOpts) {
 
 // addition is what an add says of a key; times as in entry.
 type addition struct {
+	keep     bool // priority is that of the last hand-out
 	priority int
 	soft     int64 // never: ready now
 	deadline int64
@@ -220,6 +224,9 @@ func (q *Queue[T]) merge(item T, a addition) {
 		e.key, e.deadline, e.seen, e.soft, e.handed = item, never, never, never, neverHanded
 		q.entries[item] = e
 		q.mostKeys = max(q.mostKeys, len(q.entries))
+	}
+	if a.keep {
+		a.priority = e.priority
 	}
 	was, inOrder := e.state, e.state == ready && !e.processing
 	if was == waiting {
@@ -326,7 +333,7 @@ func (q *Queue[T]) handOut(e *entry[T], now int64) {
 	q.metrics.handedOut(e, now)
 	e.state, e.processing, e.handed = idle, true, now
 	q.running.push(e)
-	e.soft, e.priority = never, 0
+	e.soft = never
 	if urgency := e.urgency(); urgency <= now {
 		e.seen = urgency
 	} else {

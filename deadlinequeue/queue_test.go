@@ -1,6 +1,7 @@
 package deadlinequeue_test
 
 import (
+	"fmt"
 	"math"
 	"runtime"
 	"testing"
@@ -349,4 +350,31 @@ func TestQueue_givesMemoryBack(t *testing.T) {
 	runtime.KeepAlive(keys)
 	require.Greater(t, full, empty+n*100)
 	assert.Less(t, drained, empty+(full-empty)/10, "after a drain")
+}
+
+// More priorities than there are levels kept for, again and again.
+func TestPriority_many(t *testing.T) {
+	strict := 0
+	inBubble(t, deadlinequeue.Options[string]{OldestEvery: &strict}, func(_ *testing.T, _ *deadlinequeue.Queue[string], p *probe) {
+		const n = 101
+		for range 3 {
+			want := make([]string, n)
+			for i := range n {
+				rank := i * 37 % n // every rank once, as n is prime
+				want[rank] = fmt.Sprint("item ", rank)
+				p.priority(-rank, 0, want[rank])
+			}
+			// One that comes and goes before all the others.
+			for range 3 {
+				p.priority(1, 0, "first")
+				g, ok := p.get()
+				if !ok || g.item != "first" {
+					p.fail("got %+v, %v, want first", g, ok)
+					return
+				}
+				p.q.Done("first")
+			}
+			p.serves(want...)
+		}
+	})
 }
