@@ -356,13 +356,13 @@ func (q *Queue[T]) handOut(e *entry[T], now int64) {
 // out, it is ready now or waits. Done of an item that is not being processed
 // does nothing.
 func (q *Queue[T]) Done(item T) {
+	now := q.now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	e := q.beingProcessed(item)
 	if e == nil {
 		return
 	}
-	now := q.now()
 	e.processing = false
 	q.processing--
 	q.running.remove(e)
