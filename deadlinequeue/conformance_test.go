@@ -62,19 +62,20 @@ func (p *probe) fail(format string, args ...any) {
 	}
 }
 
-// gets fails unless just these items are handed out now, in this order.
-func (p *probe) gets(items ...string) {
+// takes fails unless these items are handed out first now, in this order.
+func (p *probe) takes(items ...string) {
 	for _, want := range items {
-		g, ok := p.get()
-		switch {
-		case !ok:
-			p.fail("%q is not handed out", want)
-			return
-		case g.shutdown || g.item != want:
-			p.fail("got %+v, want %q", g, want)
+		if g, ok := p.get(); !ok || g.shutdown || g.item != want {
+			p.fail("got %+v, %v, want %q", g, ok, want)
 			return
 		}
 	}
+}
+
+// gets is takes, and nothing else is handed out. A Get then waits, which takes
+// what is added next at once.
+func (p *probe) gets(items ...string) {
+	p.takes(items...)
 	p.getsNothing()
 }
 
@@ -86,13 +87,9 @@ func (p *probe) getsNothing() {
 
 // serves is gets with a Done for each.
 func (p *probe) serves(items ...string) {
-	for _, want := range items {
-		g, ok := p.get()
-		if !ok || g.item != want || g.shutdown {
-			p.fail("got %+v, %v, want %q", g, ok, want)
-			return
-		}
-		p.q.Done(g.item)
+	for _, item := range items {
+		p.takes(item)
+		p.q.Done(item)
 	}
 	p.getsNothing()
 }
@@ -490,7 +487,7 @@ func TestShutDown_dropsOrDrains(t *testing.T) {
 			for _, item := range []string{"a", "b", "again"} {
 				q.Add(item)
 			}
-			p.gets("a", "b", "again")
+			p.takes("a", "b", "again")
 			q.Done("a")
 			q.Done("b")
 			q.Add("a")

@@ -1,6 +1,7 @@
 package deadlinequeue_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -54,9 +55,14 @@ func scrape(t *testing.T, queue string) (map[string]float64, map[string]map[stri
 	return values, labels
 }
 
+// unique is a name of a queue that no other test of the process has used: the
+// registry is one for all.
+func unique() string { return fmt.Sprint("queue-", time.Now().UnixNano()) }
+
 func TestMetrics_areThoseOfControllerRuntime(t *testing.T) {
 	clock := testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-	q := deadlinequeue.New("metrics-test", deadlinequeue.Options[string]{Clock: clock})
+	name := unique()
+	q := deadlinequeue.New(name, deadlinequeue.Options[string]{Clock: clock})
 	defer q.ShutDown()
 	deadline := func(in time.Duration) priorityqueue.AddOpts {
 		return priorityqueue.AddOpts{After: time.Hour, Priority: ptr.To(deadlinequeue.Priority(clock.Now().Add(in)))}
@@ -65,7 +71,7 @@ func TestMetrics_areThoseOfControllerRuntime(t *testing.T) {
 	q.AddWithOpts(deadline(2*time.Second), "b")
 	q.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(-100)}, "c")
 	q.Add("c")
-	values, _ := scrape(t, "metrics-test")
+	values, _ := scrape(t, name)
 	assert.Equal(t, 1.0, values["workqueue_adds_total"], "counted when it is ready, once")
 	assert.Equal(t, 1.0, values["workqueue_depth"])
 	assert.Equal(t, 2.0, values["workqueue_retries_total"], "adds with a wait")
@@ -77,7 +83,7 @@ func TestMetrics_areThoseOfControllerRuntime(t *testing.T) {
 	}
 	clock.Step(10 * time.Second)
 	require.Eventually(t, func() bool {
-		values, _ = scrape(t, "metrics-test")
+		values, _ = scrape(t, name)
 		return values["workqueue_unfinished_work_seconds"] == 30
 	}, 10*time.Second, time.Millisecond, "of three workers")
 	assert.Equal(t, 10.0, values["workqueue_longest_running_processor_seconds"])
@@ -86,10 +92,10 @@ func TestMetrics_areThoseOfControllerRuntime(t *testing.T) {
 	q.Done("c")
 	clock.Step(time.Second)
 	require.Eventually(t, func() bool {
-		values, _ = scrape(t, "metrics-test")
+		values, _ = scrape(t, name)
 		return values["workqueue_unfinished_work_seconds"] == 0
 	}, 10*time.Second, time.Millisecond)
-	values, labels := scrape(t, "metrics-test")
+	values, labels := scrape(t, name)
 	assert.Equal(t, map[string]float64{
 		"workqueue_adds_total":                        3,
 		"workqueue_depth":                             0,
@@ -103,8 +109,8 @@ func TestMetrics_areThoseOfControllerRuntime(t *testing.T) {
 		"requeue_deadline_lateness_seconds":           2 + 1,
 		"requeue_deadline_lateness_seconds_count":     2,
 	}, values)
-	assert.Equal(t, map[string]string{"name": "metrics-test", "controller": "metrics-test", "priority": ""}, labels["workqueue_depth"])
-	assert.Equal(t, map[string]string{"name": "metrics-test"}, labels["requeue_deadline_lateness_seconds"])
+	assert.Equal(t, map[string]string{"name": name, "controller": name, "priority": ""}, labels["workqueue_depth"])
+	assert.Equal(t, map[string]string{"name": name}, labels["requeue_deadline_lateness_seconds"])
 }
 
 // provider is a MetricsProvider of the caller's.
@@ -142,7 +148,8 @@ func (p *provider) NewRetriesMetric(string) workqueue.CounterMetric { return met
 
 func TestMetrics_ofTheCallersProvider(t *testing.T) {
 	p := &provider{sums: map[string]float64{}}
-	q := deadlinequeue.New("own-provider", deadlinequeue.Options[string]{MetricsProvider: p})
+	name := unique()
+	q := deadlinequeue.New(name, deadlinequeue.Options[string]{MetricsProvider: p})
 	q.Add("a")
 	q.Add("b")
 	item, _ := q.Get()
@@ -152,7 +159,7 @@ func TestMetrics_ofTheCallersProvider(t *testing.T) {
 	assert.Equal(t, 3.0, p.sums["adds"])
 	assert.Equal(t, 0.0, p.sums["depth"], "what a shutdown drops is not queued any more")
 	assert.Equal(t, []string{"adds", "depth", "latency", "work"}, slices.Sorted(maps.Keys(p.sums)))
-	values, _ := scrape(t, "own-provider")
+	values, _ := scrape(t, name)
 	assert.Equal(t, map[string]float64{
 		"requeue_deadline_lateness_seconds":       0,
 		"requeue_deadline_lateness_seconds_count": 0,
