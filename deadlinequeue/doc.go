@@ -40,14 +40,20 @@
 // Each key has one wait and one deadline. An add ends the wait, as in
 // controller-runtime; the deadline outlives it and wakes the key by itself. A key
 // that is ready before its deadline is an ordinary one until the deadline passes.
-// Of two deadlines the sooner counts.
+// Of two deadlines the sooner counts; but what a reconcile says of its own key,
+// before Done, replaces the deadline that the key was handed out with, so that it
+// can be moved or held back by a floor. Nothing withdraws a deadline: a key whose
+// object is gone is handed out once more when it passes.
 //
 // A deadline is spent when its key is handed out at or after it: given again, it
 // is ignored, so a reconciler that cannot act is not called in a loop. It looks
 // again by its wait, which requeue's overdue rule makes as long as the deadline is
 // late. There are two exceptions. A deadline that passes while the key is being
 // processed is not spent. And a reconcile that failed, which the queue knows by the
-// rate-limited add, has not acted: its deadline counts on.
+// rate-limited add, has not acted: its deadline counts on. All of this needs the
+// requeue to come before Done, as in controller-runtime; after Done the queue has
+// forgotten the hand-out. A passed deadline that comes with a wait, of a key that
+// the queue does not know, does not end the wait.
 //
 // The rate limiter's wait ends at the deadline if that is sooner.
 //
@@ -78,7 +84,8 @@
 //
 // # Cost
 //
-// One mutex, no goroutine of its own, one timer. An add, a get and a done cost
+// One mutex, no goroutine of its own, one timer, and one for the metrics of what
+// is being processed. An add, a get and a done cost
 // about what client-go's queue costs and a third of controller-runtime's; see
 // docs/performance.md of the repository for the measurements.
 package deadlinequeue

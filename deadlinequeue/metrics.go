@@ -80,9 +80,9 @@ func (m *metrics[T]) handedOut(e *entry[T], now int64) {
 	m.depth.Dec()
 	m.latency.Observe(seconds(now - e.soft))
 	if urgency := e.urgency(); urgency <= now {
-		m.lateness.Observe(seconds(now - urgency))
+		m.lateness.Observe(seconds(saturatingAdd(now, -urgency)))
 	}
-	if m.timer == nil {
+	if m.timer == nil && !m.q.shuttingDown {
 		m.watch()
 	}
 }

@@ -95,15 +95,20 @@ func TestMetrics_areThoseOfControllerRuntime(t *testing.T) {
 		values, _ = scrape(t, name)
 		return values["workqueue_unfinished_work_seconds"] == 0
 	}, 10*time.Second, time.Millisecond)
+	q.Add("d")
+	q.Get()
+	q.ShutDown()
+	assert.False(t, clock.HasWaiters(), "no timer is left")
+	q.Done("d")
 	values, labels := scrape(t, name)
 	assert.Equal(t, map[string]float64{
-		"workqueue_adds_total":                        3,
+		"workqueue_adds_total":                        4,
 		"workqueue_depth":                             0,
 		"workqueue_retries_total":                     2,
 		"workqueue_queue_duration_seconds":            3, // c waited since the start, the others were found when due
-		"workqueue_queue_duration_seconds_count":      3,
+		"workqueue_queue_duration_seconds_count":      4,
 		"workqueue_work_duration_seconds":             30,
-		"workqueue_work_duration_seconds_count":       3,
+		"workqueue_work_duration_seconds_count":       4,
 		"workqueue_unfinished_work_seconds":           0,
 		"workqueue_longest_running_processor_seconds": 0,
 		"requeue_deadline_lateness_seconds":           2 + 1,

@@ -37,6 +37,7 @@ type modelKey struct {
 	soft       time.Time // zero: none
 	deadline   time.Time // not seen by a hand-out; zero: none
 	seen       time.Time // that had passed at the last hand-out; zero: none
+	outlived   bool      // deadline was known when it was handed out, and not replaced since
 	handed     time.Time
 	came       int // since when in its place: age
 	ranked     int // since when at its priority
@@ -97,6 +98,10 @@ func (m *model) add(now time.Time, key, priority int, after time.Duration, deadl
 	k.failed = k.failed || failed
 	switch {
 	case deadline.IsZero():
+	case k.handed.IsZero() && !deadline.After(now) && after > 0:
+		k.failed, k.seen = true, sooner(k.seen, deadline)
+	case deadline.After(k.handed) && k.outlived:
+		k.deadline, k.outlived = deadline, false
 	case k.handed.IsZero() || deadline.After(k.handed):
 		k.deadline = sooner(k.deadline, deadline)
 	case failed:
@@ -178,7 +183,8 @@ func (m *model) next(now time.Time) *modelKey {
 	}
 	chosen.isReady, chosen.processing, chosen.failed = false, true, false
 	chosen.handed = now
-	chosen.waits = !chosen.deadline.IsZero() && !m.down
+	chosen.outlived = !chosen.deadline.IsZero()
+	chosen.waits = chosen.outlived && !m.down
 	return chosen
 }
 
@@ -187,7 +193,7 @@ func (m *model) done(key int) {
 	if k == nil || !k.processing {
 		return
 	}
-	k.processing = false
+	k.processing, k.outlived = false, false
 	if k.isReady {
 		k.came, k.ranked = m.number(), m.number()
 	}

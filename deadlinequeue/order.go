@@ -29,7 +29,8 @@ type entry[T comparable] struct {
 
 	state      state
 	processing bool // handed out and not Done
-	failed     bool // the last hand-out was rate limited: seen counts
+	failed     bool // seen counts: the last hand-out was rate limited, or there was none
+	outlived   bool // deadline was known at the last hand-out, and no other has come since
 	late       bool // in order.due
 }
 
@@ -53,7 +54,8 @@ func (e *entry[T]) urgency() int64 {
 	return e.deadline
 }
 
-// before orders entries at the same time, also after seq has wrapped.
+// before orders entries at the same time, also after seq has wrapped; right if
+// less than 2^31 numbers lie between the two.
 func (e *entry[T]) before(other *entry[T]) bool { return int32(e.seq-other.seq) < 0 }
 
 // order decides which of the ready entries is next:

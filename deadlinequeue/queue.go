@@ -23,8 +23,10 @@ type Options[T comparable] struct {
 	// DeadlineOf returns the deadline of a key, false or a zero time if it has
 	// none. It is asked whenever a key is added without a deadline (the initial
 	// list after a restart, a watch event), by the goroutine that adds and
-	// outside the lock. It should answer from a cache. nil: deadlines come with
-	// the adds only.
+	// outside the lock, so it may look into the queue, but adding to it would ask
+	// again. It should answer from a cache, and the same for the same object: a
+	// deadline that moves along with the clock passes again and again. nil:
+	// deadlines come with the adds only.
 	DeadlineOf func(T) (time.Time, bool)
 	// OldestEvery makes one of every so many hand-outs that of the key which is
 	// ready longest, whatever its priority, so that nothing starves. nil is 16;
@@ -37,7 +39,8 @@ type Options[T comparable] struct {
 	DrainOnShutDown bool
 	// MetricsProvider makes the seven metrics of work queues. nil adds to those
 	// that controller-runtime has registered. There are none if the queue has
-	// no name.
+	// no name. It is called under the lock of the queue, so it must not call the
+	// queue. requeue_deadline_lateness_seconds is always controller-runtime's.
 	MetricsProvider workqueue.MetricsProvider
 	// Clock is what the queue waits by. nil is the system clock.
 	Clock clock.WithDelayedExecution
@@ -71,7 +74,7 @@ type Queue[T comparable] struct {
 
 	shuttingDown bool
 	draining     bool // what is ready is still handed out
-	awaited      bool // a ShutDownWithDrain waits, and no ShutDown came after it
+	shutDowns    int  // calls of ShutDown, each of which ends the ShutDownWithDrain before it
 
 	load    load
 	metrics *metrics[T] // nil if there are none
@@ -193,6 +196,7 @@ func (q *Queue[T]) add(item T, o priorityqueue.AddOpts, keep bool) {
 	}
 	if ok {
 		a.deadline = max(min(q.timeOf(deadline), never-1), neverHanded+1)
+		a.passed = a.deadline <= q.now()
 	}
 
 	q.mu.Lock()
@@ -204,6 +208,9 @@ func (q *Queue[T]) add(item T, o priorityqueue.AddOpts, keep bool) {
 		q.metrics.retried()
 	}
 	q.merge(item, a)
+	if a.passed {
+		q.wakeUp(q.now())
+	}
 	q.arm()
 }
 
@@ -213,6 +220,7 @@ type addition struct {
 	priority int
 	soft     int64 // never: ready now
 	deadline int64
+	passed   bool // deadline is not ahead
 	failed   bool // the key was rate limited
 }
 
@@ -249,6 +257,13 @@ func (q *Queue[T]) merge(item T, a addition) {
 	urgency := e.urgency()
 	e.failed = e.failed || a.failed
 	switch {
+	case e.handed == neverHanded && a.passed && a.soft != never:
+		// Somebody has looked and says when to look again: no wake-up of its own.
+		e.failed, e.seen = true, min(e.seen, a.deadline)
+	case a.deadline != never && a.deadline > e.handed && a.keep && e.outlived:
+		// What the reconciler says replaces what it was handed out with: it may
+		// hold back that deadline by a floor, or have moved it.
+		e.deadline, e.outlived = a.deadline, false
 	case a.deadline > e.handed:
 		e.deadline = min(e.deadline, a.deadline)
 	case a.failed: // it was handed out since and did nothing about it
@@ -283,7 +298,10 @@ func (q *Queue[T]) makeReady(e *entry[T]) {
 }
 
 func (q *Queue[T]) signal() {
-	if q.getters > 0 {
+	switch {
+	case q.shuttingDown: // a ShutDownWithDrain may wait, too, and must not take the signal
+		q.cond.Broadcast()
+	case q.getters > 0:
 		q.cond.Signal()
 	}
 }
@@ -343,7 +361,8 @@ func (q *Queue[T]) handOut(e *entry[T], now int64) {
 	if e.deadline <= now {
 		e.deadline = never
 	}
-	if e.deadline != never && !q.shuttingDown {
+	e.outlived = e.deadline != never
+	if e.outlived && !q.shuttingDown {
 		e.state = waiting
 		q.waiting.push(e)
 	}
@@ -363,7 +382,7 @@ func (q *Queue[T]) Done(item T) {
 	if e == nil {
 		return
 	}
-	e.processing = false
+	e.processing, e.outlived = false, false
 	q.processing--
 	q.running.remove(e)
 	q.load.done(now - e.handed)
@@ -481,7 +500,7 @@ func (q *Queue[T]) ShuttingDown() bool {
 func (q *Queue[T]) ShutDown() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.awaited = false
+	q.shutDowns++
 	q.shutDown(q.drainIt)
 }
 
@@ -495,8 +514,8 @@ func (q *Queue[T]) ShutDownWithDrain() {
 	if !q.shuttingDown {
 		q.shutDown(true)
 	}
-	q.awaited = true
-	for q.awaited && (q.readyCount > 0 || q.processing > 0) {
+	before := q.shutDowns
+	for q.shutDowns == before && (q.readyCount > 0 || q.processing > 0) {
 		q.cond.Wait()
 	}
 }
@@ -527,6 +546,7 @@ func (q *Queue[T]) shutDown(drain bool) {
 				q.drop(e)
 			}
 		}
+		q.order.ages = ages[T]{}
 	}
 	q.cond.Broadcast()
 }

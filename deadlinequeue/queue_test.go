@@ -157,19 +157,61 @@ func TestDeadline_endsTheWaitOfTheRateLimiter(t *testing.T) {
 	})
 }
 
+// A requeue after Done is not what the documentation asks for, and still no loop.
+func TestDeadline_requeuedAfterDone(t *testing.T) {
+	inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		deadline := time.Now().Add(-time.Second)
+		q.Add("a")
+		for range 3 {
+			p.takes("a")
+			q.Done("a")
+			q.Requeue("a", requeue.From(time.Now()).Deadline(deadline).Decide())
+			p.lenIs(0)
+			time.Sleep(time.Since(deadline))
+			p.lenIs(1)
+		}
+		q.Add("ordinary")
+		p.serves("a", "ordinary")
+	})
+}
+
+// The reconciler's word replaces the deadline that the queue knew: it may be held
+// back by a floor, or be another by now.
+func TestDeadline_isReplacedByTheReconciler(t *testing.T) {
+	for name, answer := range map[string]func(now time.Time) requeue.Decision{
+		"a floor": func(now time.Time) requeue.Decision {
+			return requeue.From(now).Deadline(now.Add(10 * time.Second)).NotBefore(now.Add(time.Minute)).Decide()
+		},
+		"a later deadline": func(now time.Time) requeue.Decision { return requeue.From(now).Deadline(now.Add(time.Minute)).Decide() },
+	} {
+		inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+			due(q, "a", time.Hour, 10*time.Second)
+			q.Add("a") // an event
+			p.gets("a")
+			q.Requeue("a", answer(time.Now()))
+			q.Done("a")
+			time.Sleep(time.Minute - time.Nanosecond)
+			p.getsNothing()
+			time.Sleep(time.Nanosecond)
+			p.serves("a")
+			if p.wrong != "" {
+				p.wrong = name + ": " + p.wrong
+			}
+		})
+	}
+}
+
 func TestDeadline_extremes(t *testing.T) {
 	inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
 		add := func(item string, deadline time.Time) {
-			q.AddWithOpts(priorityqueue.AddOpts{After: time.Hour, Priority: ptr.To(deadlinequeue.Priority(deadline))}, item)
+			q.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(deadlinequeue.Priority(deadline))}, item)
 		}
 		add("year 9999", time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC))
 		add("year 292 billion", time.Unix(math.MaxInt64/2, 0))
 		add("year 1", time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC))
 		add("year -100", time.Date(-100, 1, 1, 0, 0, 0, 0, time.UTC))
 		add("none", time.Time{})
-		p.serves("year 1", "year -100")
-		time.Sleep(time.Hour)
-		p.serves("year 9999", "year 292 billion", "none")
+		p.serves("year 1", "year -100", "year 9999", "year 292 billion", "none")
 	})
 }
 
@@ -303,6 +345,51 @@ func TestClock_isTheCallers(t *testing.T) {
 	}
 }
 
+// A deadline that passes while its key is processed wakes it without another step
+// of the clock.
+func TestClock_standsStill(t *testing.T) {
+	clock := testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	q := deadlinequeue.New("", deadlinequeue.Options[string]{Clock: clock})
+	defer q.ShutDown()
+	q.Add("a")
+	item, _ := q.Get()
+	clock.Step(time.Minute)
+	q.AddWithOpts(priorityqueue.AddOpts{After: time.Hour, Priority: ptr.To(deadlinequeue.Priority(clock.Now().Add(-time.Second)))}, item)
+	q.Done(item)
+	item, _ = q.Get() // would wait for ever
+	assert.Equal(t, "a", item)
+}
+
+// A drain that waits does not take the signal of an item that became ready, and
+// the last hand-out of a drain ends the Gets that wait.
+func TestShutDownWithDrain_wakesWhoWaitsInGet(t *testing.T) {
+	inBubble(t, deadlinequeue.Options[string]{}, func(t *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		q.Add("stuck")
+		q.Add("again")
+		p.takes("stuck", "again")
+		q.Add("again")
+		go q.ShutDownWithDrain()
+		synctest.Wait()
+		var got []string
+		stopped := 0
+		for range 2 {
+			go func() {
+				item, shutdown := q.Get()
+				if shutdown {
+					stopped++
+				} else {
+					got = append(got, item)
+				}
+			}()
+			synctest.Wait()
+		}
+		q.Done("again")
+		synctest.Wait()
+		assert.Equal(t, []string{"again"}, got)
+		assert.Equal(t, 1, stopped)
+	})
+}
+
 // The clock of an AddAfter starts with the call, not when a background goroutine
 // gets to it.
 func TestAddAfter_countsFromTheCall(t *testing.T) {
@@ -345,6 +432,11 @@ func TestQueue_givesMemoryBack(t *testing.T) {
 		q.Done(k)
 	}
 	assert.Equal(t, n, q.Load().Objects, "the deadlines are still to come")
+	for i, k := range keys { // half of them ready
+		if i%2 == 0 {
+			q.Add(k)
+		}
+	}
 	q.ShutDown()
 	drained := heapInUse()
 	runtime.KeepAlive(keys)
