@@ -43,5 +43,5 @@ func (l *load) done(service int64) {
 func (q *Queue[T]) Load() requeue.Load {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return requeue.Load{Objects: len(q.entries), Workers: q.load.workers, Service: time.Duration(q.load.service)}
+	return requeue.Load{Objects: q.entries.len(), Workers: q.load.workers, Service: time.Duration(q.load.service)}
 }

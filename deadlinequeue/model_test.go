@@ -265,6 +265,9 @@ func likeItsModel(t *rapid.T) {
 	l := &fixedLimiter{map[int]int{}}
 	q := deadlinequeue.New("", deadlinequeue.Options[int]{RateLimiter: l, OldestEvery: &share, DrainOnShutDown: drainIt})
 	defer q.ShutDown()
+	if rapid.Bool().Draw(t, "hashes collide") {
+		deadlinequeue.Collide(q)
+	}
 	m := &model{share: share}
 
 	key := rapid.IntRange(0, 5)

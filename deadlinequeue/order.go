@@ -12,7 +12,8 @@ const neverHanded = math.MinInt64
 // the queue was made.
 type entry[T comparable] struct {
 	key      T
-	priority int // of an idle entry, that of the last hand-out
+	hash     uint64 // of key
+	priority int    // of an idle entry, that of the last hand-out
 	// deadline is the earliest that no hand-out has come after yet: it wakes
 	// the key and puts it first. seen is the one that had passed at the last
 	// hand-out: it is spent, and counts for the order again if that one failed.
@@ -32,6 +33,7 @@ type entry[T comparable] struct {
 	failed     bool // seen counts: the last hand-out was rate limited, or there was none
 	outlived   bool // deadline was known at the last hand-out, and no other has come since
 	late       bool // in order.due
+	clashed    bool // in table.clashes
 }
 
 // state is what an entry is in the queue for, apart from being processed.

@@ -2,7 +2,6 @@ package deadlinequeue
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"sync"
 	"time"
@@ -55,19 +54,17 @@ type Queue[T comparable] struct {
 	drainIt    bool
 	clock      clock.WithDelayedExecution
 	epoch      time.Time // entries count their times from here
-	pool       sync.Pool // of entries
 
 	mu   sync.Mutex // guards all below
 	cond *sync.Cond // something became ready, or the queue shuts down or has drained
 
-	entries    map[T]*entry[T] // every key that is waiting, ready or being processed
-	mostKeys   int             // since entries was made, for it does not shrink by itself
-	order      order[T]        // the ready entries that are not being processed
-	waiting    heap[entry[T]]  // the waiting entries, by when they wake
-	readyCount int             // ready entries, those that are being processed included
-	processing int             // entries between Get and Done
-	running    list[T]         // those entries, by when they were handed out
-	getters    int             // goroutines that wait in Get
+	entries    *table[T]      // every key that is waiting, ready or being processed
+	order      order[T]       // the ready entries that are not being processed
+	waiting    heap[entry[T]] // the waiting entries, by when they wake
+	readyCount int            // ready entries, those that are being processed included
+	processing int            // entries between Get and Done
+	running    list[T]        // those entries, by when they were handed out
+	getters    int            // goroutines that wait in Get
 
 	timer   clock.Timer
 	timerAt int64 // when timer fires; never if none is set
@@ -108,7 +105,7 @@ func New[T comparable](name string, o Options[T]) *Queue[T] {
 		drainIt:    o.DrainOnShutDown,
 		clock:      o.Clock,
 		epoch:      o.Clock.Now(),
-		entries:    map[T]*entry[T]{},
+		entries:    newTable[T](),
 		order:      newOrder[T](share),
 		waiting: heap[entry[T]]{
 			less: func(a, b *entry[T]) bool {
@@ -120,7 +117,6 @@ func New[T comparable](name string, o Options[T]) *Queue[T] {
 		timerAt: never,
 		load:    load{given: o.Workers > 0, workers: o.Workers},
 	}
-	q.pool.New = func() any { return new(entry[T]) }
 	q.cond = sync.NewCond(&q.mu)
 	q.metrics = newMetrics(q, name, o.MetricsProvider)
 	return q
@@ -140,21 +136,21 @@ func NewQueue(controllerName string, limiter workqueue.TypedRateLimiter[reconcil
 // Add makes the item ready, unless it is already. If the item is being
 // processed, it is ready once after its Done.
 func (q *Queue[T]) Add(item T) {
-	q.AddWithOpts(priorityqueue.AddOpts{}, item)
+	q.add(item, priorityqueue.AddOpts{}, false)
 }
 
 // AddAfter makes the item ready after the duration, or now if that is 0 or less.
 // The clock is read before AddAfter returns. Of several waits the soonest
 // counts, and an item that is ready stays so.
 func (q *Queue[T]) AddAfter(item T, duration time.Duration) {
-	q.AddWithOpts(priorityqueue.AddOpts{After: duration}, item)
+	q.add(item, priorityqueue.AddOpts{After: duration}, false)
 }
 
 // AddRateLimited makes the item ready when the rate limiter says so, or when its
 // deadline passes, if that is sooner. It tells the queue that the item failed: a
 // deadline that had passed when the item was handed out counts on.
 func (q *Queue[T]) AddRateLimited(item T) {
-	q.AddWithOpts(priorityqueue.AddOpts{RateLimited: true}, item)
+	q.add(item, priorityqueue.AddOpts{RateLimited: true}, false)
 }
 
 // AddWithOpts adds items with a delay, a rate limit, and a priority or a deadline
@@ -226,13 +222,7 @@ type addition struct {
 
 // merge brings an addition together with what is known of its key.
 func (q *Queue[T]) merge(item T, a addition) {
-	e := q.entries[item]
-	if e == nil {
-		e = q.pool.Get().(*entry[T])
-		e.key, e.deadline, e.seen, e.soft, e.handed = item, never, never, never, neverHanded
-		q.entries[item] = e
-		q.mostKeys = max(q.mostKeys, len(q.entries))
-	}
+	e := q.entries.findOrAdd(item)
 	if a.keep {
 		a.priority = e.priority
 	}
@@ -378,8 +368,8 @@ func (q *Queue[T]) Done(item T) {
 	now := q.now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	e := q.beingProcessed(item)
-	if e == nil {
+	e := q.entries.find(item)
+	if e == nil || !e.processing {
 		return
 	}
 	e.processing, e.outlived = false, false
@@ -392,42 +382,11 @@ func (q *Queue[T]) Done(item T) {
 		q.order.push(e)
 		q.signal()
 	case idle:
-		q.forget(e)
+		q.entries.remove(e)
 	case waiting:
 	}
 	if q.shuttingDown && q.processing == 0 {
 		q.cond.Broadcast() // for ShutDownWithDrain
-	}
-}
-
-// beingProcessed returns the entry of an item that was handed out, nil if it was
-// not.
-func (q *Queue[T]) beingProcessed(item T) *entry[T] {
-	if q.processing <= 8 { // a look at each is less than a look into the map
-		for e := q.running.head; e != nil; e = e.next {
-			if e.key == item {
-				return e
-			}
-		}
-		return nil
-	}
-	if e := q.entries[item]; e != nil && e.processing {
-		return e
-	}
-	return nil
-}
-
-// forget drops an entry that is idle and not being processed.
-func (q *Queue[T]) forget(e *entry[T]) {
-	delete(q.entries, e.key)
-	*e = entry[T]{} // as pool.Get expects it
-	q.pool.Put(e)
-	// A map keeps its memory; a smaller copy gives it back, at a cost that the
-	// removals before have paid for. A small one, of a megabyte or so, is kept.
-	if q.mostKeys > 1<<14 && len(q.entries) < q.mostKeys/8 {
-		smaller := make(map[T]*entry[T], 2*len(q.entries))
-		maps.Copy(smaller, q.entries)
-		q.entries, q.mostKeys = smaller, len(smaller)
 	}
 }
 
@@ -536,7 +495,7 @@ func (q *Queue[T]) shutDown(drain bool) {
 	}
 	q.draining = drain
 	if !drain {
-		for _, e := range q.entries {
+		for e := range q.entries.all {
 			if e.state == ready {
 				if !e.processing {
 					q.order.remove(e)
@@ -555,7 +514,7 @@ func (q *Queue[T]) shutDown(drain bool) {
 func (q *Queue[T]) drop(e *entry[T]) {
 	e.state = idle
 	if !e.processing {
-		q.forget(e)
+		q.entries.remove(e)
 	}
 }
 
