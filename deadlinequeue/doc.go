@@ -85,7 +85,8 @@
 // # Cost
 //
 // One mutex, no goroutine of its own, one timer, and one for the metrics of what
-// is being processed. An add, a get and a done cost
-// about what client-go's queue costs and a third of controller-runtime's; see
-// docs/performance.md of the repository for the measurements.
+// is being processed. An add, a get and a done cost about what they do with
+// client-go's queue, and a third or less of what they do with
+// controller-runtime's; see docs/performance.md of the repository for the
+// measurements.
 package deadlinequeue

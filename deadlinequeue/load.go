@@ -32,10 +32,10 @@ func (l *load) done(service int64) {
 
 // Load returns what there is to do and what there is to do it with: the keys
 // that the queue holds (waiting, also for a deadline alone, ready or being
-// processed), the workers, and the
-// mean time from Get to Done of the last reconciles. Workers is the most that
-// have been in Get or between Get and Done at one time, unless it was given in
-// Options. A field that is not known yet is 0, and Interval then is 0, too:
+// processed), the workers, and the mean time from Get to Done of the last
+// reconciles. Workers is the most that have been in Get or between Get and Done
+// at one time, unless it was given in Options. A field that is not known yet is
+// 0, and Interval then is 0, too:
 //
 //	requeue.From(now).Every(max(poll, q.Load().Interval(0.8)))
 //
