@@ -450,11 +450,12 @@ func TestPriority_many(t *testing.T) {
 	inBubble(t, deadlinequeue.Options[string]{OldestEvery: &strict}, func(_ *testing.T, _ *deadlinequeue.Queue[string], p *probe) {
 		const n = 101
 		for range 3 {
-			want := make([]string, n)
-			for i := range n {
-				rank := i * 37 % n // every rank once, as n is prime
-				want[rank] = fmt.Sprint("item ", rank)
-				p.priority(-rank, 0, want[rank])
+			want := make([]string, 2*n)
+			for i := range 2 * n {
+				rank := i * 37 % n // every rank twice, as n is prime
+				item := fmt.Sprint("item ", rank, i/n)
+				want[2*rank+i/n] = item
+				p.priority(-rank, 0, item)
 			}
 			// One that comes and goes before all the others.
 			for range 3 {
