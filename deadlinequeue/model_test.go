@@ -340,7 +340,11 @@ func likeItsModel(t *rapid.T) {
 		"Done":   func(t *rapid.T) { k := key.Draw(t, "key"); q.Done(k); m.done(k) },
 		"Forget": func(t *rapid.T) { q.Forget(key.Draw(t, "key")) },
 		"Sleep": func(t *rapid.T) {
-			time.Sleep(rapid.SampledFrom([]time.Duration{1, time.Millisecond, time.Second, 10 * time.Second, 2 * time.Minute}).Draw(t, "for"))
+			d := rapid.SampledFrom([]time.Duration{0, 1, time.Millisecond, time.Second, 10 * time.Second, 2 * time.Minute}).Draw(t, "for")
+			if d == 0 { // to a whole microsecond, so that a deadline may be now
+				d = time.Microsecond - time.Duration(time.Now().Nanosecond())%time.Microsecond
+			}
+			time.Sleep(d)
 			synctest.Wait()
 			m.wakeUp(time.Now())
 		},

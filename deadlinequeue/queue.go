@@ -289,7 +289,7 @@ func (q *Queue[T]) makeReady(e *entry[T]) {
 
 func (q *Queue[T]) signal() {
 	switch {
-	case q.shuttingDown: // a ShutDownWithDrain may wait, too, and must not take the signal
+	case q.shuttingDown: // not only one in Get waits: others see that there is no more, or drain
 		q.cond.Broadcast()
 	case q.getters > 0:
 		q.cond.Signal()
@@ -355,9 +355,6 @@ func (q *Queue[T]) handOut(e *entry[T], now int64) {
 	if e.outlived && !q.shuttingDown {
 		e.state = waiting
 		q.waiting.push(e)
-	}
-	if q.shuttingDown && q.readyCount == 0 {
-		q.cond.Broadcast() // those in Get have nothing to wait for
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
 	testingclock "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
@@ -310,6 +311,17 @@ func TestLoad(t *testing.T) {
 		q.Done(second.item)
 		assert.Equal(t, requeue.Load{Objects: 1, Workers: 2, Service: 200 * time.Millisecond}, q.Load())
 	})
+	inBubble(t, deadlinequeue.Options[string]{}, func(t *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		q.Add("a")
+		p.gets("a")
+		assert.Equal(t, 2, q.Load().Workers, "one works and one waits")
+		for range 10 {
+			q.Done("a")
+			q.Add("a")
+			p.gets("a")
+		}
+		assert.Equal(t, 2, q.Load().Workers, "they take turns")
+	})
 	inBubble(t, deadlinequeue.Options[string]{Workers: 5}, func(t *testing.T, q *deadlinequeue.Queue[string], _ *probe) {
 		for _, item := range []string{"a", "b", "c", "d", "e", "f"} {
 			q.Add(item)
@@ -358,6 +370,32 @@ func TestClock_standsStill(t *testing.T) {
 	q.Done(item)
 	item, _ = q.Get() // would wait for ever
 	assert.Equal(t, "a", item)
+}
+
+// lateTimers is a clock whose timers never get to run.
+type lateTimers struct{ *testingclock.FakeClock }
+
+func (c lateTimers) AfterFunc(time.Duration, func()) clock.Timer { return c.NewTimer(math.MaxInt64) }
+
+// A wait is over when the clock says so, whether or not the timer has run.
+func TestClock_isAheadOfItsTimers(t *testing.T) {
+	clock := lateTimers{testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}
+	for name, use := range map[string]func(*deadlinequeue.Queue[string]){
+		"Get":      func(*deadlinequeue.Queue[string]) {},
+		"Len":      func(q *deadlinequeue.Queue[string]) { assert.Equal(t, 1, q.Len()) },
+		"ShutDown": func(q *deadlinequeue.Queue[string]) { q.ShutDown() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := deadlinequeue.New("", deadlinequeue.Options[string]{Clock: clock, DrainOnShutDown: true})
+			defer q.ShutDown()
+			q.AddAfter("a", time.Hour)
+			clock.Step(time.Hour)
+			use(q)
+			item, down := q.Get()
+			assert.Equal(t, "a", item)
+			assert.False(t, down)
+		})
+	}
 }
 
 // A drain that waits does not take the signal of an item that became ready, and
