@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -68,7 +69,7 @@ func TestMetrics_areThoseOfControllerRuntime(t *testing.T) {
 		return priorityqueue.AddOpts{After: time.Hour, Priority: ptr.To(deadlinequeue.Priority(clock.Now().Add(in)))}
 	}
 	q.AddWithOpts(deadline(time.Second), "a")
-	q.AddWithOpts(deadline(2*time.Second), "b")
+	q.AddWithOpts(deadline(3*time.Second), "b")
 	q.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(-100)}, "c")
 	q.Add("c")
 	values, _ := scrape(t, name)
@@ -111,7 +112,7 @@ func TestMetrics_areThoseOfControllerRuntime(t *testing.T) {
 		"workqueue_work_duration_seconds_count":       4,
 		"workqueue_unfinished_work_seconds":           0,
 		"workqueue_longest_running_processor_seconds": 0,
-		"requeue_deadline_lateness_seconds":           2 + 1,
+		"requeue_deadline_lateness_seconds":           2 + 0,
 		"requeue_deadline_lateness_seconds_count":     2,
 	}, values)
 	assert.Equal(t, map[string]string{"name": name, "controller": name, "priority": ""}, labels["workqueue_depth"])
@@ -150,6 +151,37 @@ func (p *provider) NewLongestRunningProcessorSecondsMetric(string) workqueue.Set
 	return metric{p, "longest"}
 }
 func (p *provider) NewRetriesMetric(string) workqueue.CounterMetric { return metric{p, "retries"} }
+
+// The gauges of what is being processed have one timer, and none when nothing is.
+func TestMetrics_leaveNoTimer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock := testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+		q := deadlinequeue.New(unique(), deadlinequeue.Options[string]{
+			MetricsProvider: &provider{sums: map[string]float64{}}, Clock: clock, DrainOnShutDown: true,
+		})
+		timers := func() int {
+			clock.Step(time.Second)
+			synctest.Wait()
+			return clock.Waiters()
+		}
+		q.Add("a")
+		q.Add("b")
+		a, _ := q.Get()
+		b, _ := q.Get()
+		assert.Equal(t, 1, timers())
+		q.Done(a)
+		assert.Equal(t, 1, timers())
+		q.Done(b)
+		assert.Zero(t, timers())
+		q.Add("c")
+		q.Add("d")
+		_, _ = q.Get()
+		assert.Equal(t, 1, timers())
+		q.ShutDown()
+		_, _ = q.Get()
+		assert.Zero(t, timers())
+	})
+}
 
 func TestMetrics_ofTheCallersProvider(t *testing.T) {
 	p := &provider{sums: map[string]float64{}}
