@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,65 +59,67 @@ func scrape(t *testing.T, queue string) (map[string]float64, map[string]map[stri
 
 // unique is a name of a queue that no other test of the process has used: the
 // registry is one for all.
-func unique() string { return fmt.Sprint("queue-", time.Now().UnixNano()) }
+func unique() string { return fmt.Sprint("queue-", names.Add(1)) }
+
+var names atomic.Int64
 
 func TestMetrics_areThoseOfControllerRuntime(t *testing.T) {
-	clock := testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-	name := unique()
-	q := deadlinequeue.New(name, deadlinequeue.Options[string]{Clock: clock})
-	defer q.ShutDown()
-	deadline := func(in time.Duration) priorityqueue.AddOpts {
-		return priorityqueue.AddOpts{After: time.Hour, Priority: ptr.To(deadlinequeue.Priority(clock.Now().Add(in)))}
-	}
-	q.AddWithOpts(deadline(time.Second), "a")
-	q.AddWithOpts(deadline(3*time.Second), "b")
-	q.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(-100)}, "c")
-	q.Add("c")
-	values, _ := scrape(t, name)
-	assert.Equal(t, 1.0, values["workqueue_adds_total"], "counted when it is ready, once")
-	assert.Equal(t, 1.0, values["workqueue_depth"])
-	assert.Equal(t, 2.0, values["workqueue_retries_total"], "adds with a wait")
+	synctest.Test(t, func(t *testing.T) {
+		clock := testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+		name := unique()
+		q := deadlinequeue.New(name, deadlinequeue.Options[string]{Clock: clock})
+		defer q.ShutDown()
+		deadline := func(in time.Duration) priorityqueue.AddOpts {
+			return priorityqueue.AddOpts{After: time.Hour, Priority: ptr.To(deadlinequeue.Priority(clock.Now().Add(in)))}
+		}
+		q.AddWithOpts(deadline(time.Second), "a")
+		q.AddWithOpts(deadline(3*time.Second), "b")
+		q.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(-100)}, "c")
+		q.Add("c")
+		values, _ := scrape(t, name)
+		assert.Equal(t, 1.0, values["workqueue_adds_total"], "counted when it is ready, once")
+		assert.Equal(t, 1.0, values["workqueue_depth"])
+		assert.Equal(t, 2.0, values["workqueue_retries_total"], "adds with a wait")
 
-	clock.Step(3 * time.Second)
-	for _, want := range []string{"a", "b", "c"} {
-		item, _ := q.Get()
-		require.Equal(t, want, item)
-	}
-	clock.Step(10 * time.Second)
-	require.Eventually(t, func() bool {
+		clock.Step(3 * time.Second)
+		for _, want := range []string{"a", "b", "c"} {
+			item, _ := q.Get()
+			require.Equal(t, want, item)
+		}
+		clock.Step(10 * time.Second)
+		synctest.Wait()
 		values, _ = scrape(t, name)
-		return values["workqueue_unfinished_work_seconds"] == 30
-	}, 10*time.Second, time.Millisecond, "of three workers")
-	assert.Equal(t, 10.0, values["workqueue_longest_running_processor_seconds"])
-	q.Done("a")
-	q.Done("b")
-	q.Done("c")
-	clock.Step(time.Second)
-	require.Eventually(t, func() bool {
+		assert.Equal(t, 30.0, values["workqueue_unfinished_work_seconds"], "of three workers")
+		assert.Equal(t, 10.0, values["workqueue_longest_running_processor_seconds"])
+		q.Done("a")
+		q.Done("b")
+		q.Done("c")
+		clock.Step(time.Second)
+		synctest.Wait()
 		values, _ = scrape(t, name)
-		return values["workqueue_unfinished_work_seconds"] == 0
-	}, 10*time.Second, time.Millisecond)
-	q.Add("d")
-	q.Get()
-	q.ShutDown()
-	assert.False(t, clock.HasWaiters(), "no timer is left")
-	q.Done("d")
-	values, labels := scrape(t, name)
-	assert.Equal(t, map[string]float64{
-		"workqueue_adds_total":                        4,
-		"workqueue_depth":                             0,
-		"workqueue_retries_total":                     2,
-		"workqueue_queue_duration_seconds":            3, // c waited since the start, the others were found when due
-		"workqueue_queue_duration_seconds_count":      4,
-		"workqueue_work_duration_seconds":             30,
-		"workqueue_work_duration_seconds_count":       4,
-		"workqueue_unfinished_work_seconds":           0,
-		"workqueue_longest_running_processor_seconds": 0,
-		"requeue_deadline_lateness_seconds":           2 + 0,
-		"requeue_deadline_lateness_seconds_count":     2,
-	}, values)
-	assert.Equal(t, map[string]string{"name": name, "controller": name, "priority": ""}, labels["workqueue_depth"])
-	assert.Equal(t, map[string]string{"name": name}, labels["requeue_deadline_lateness_seconds"])
+		assert.Zero(t, values["workqueue_unfinished_work_seconds"])
+		q.Add("d")
+		q.Get()
+		q.ShutDown()
+		assert.False(t, clock.HasWaiters(), "no timer is left")
+		q.Done("d")
+		values, labels := scrape(t, name)
+		assert.Equal(t, map[string]float64{
+			"workqueue_adds_total":                        4,
+			"workqueue_depth":                             0,
+			"workqueue_retries_total":                     2,
+			"workqueue_queue_duration_seconds":            3, // c waited since the start, the others were found when due
+			"workqueue_queue_duration_seconds_count":      4,
+			"workqueue_work_duration_seconds":             30,
+			"workqueue_work_duration_seconds_count":       4,
+			"workqueue_unfinished_work_seconds":           0,
+			"workqueue_longest_running_processor_seconds": 0,
+			"requeue_deadline_lateness_seconds":           2 + 0,
+			"requeue_deadline_lateness_seconds_count":     2,
+		}, values)
+		assert.Equal(t, map[string]string{"name": name, "controller": name, "priority": ""}, labels["workqueue_depth"])
+		assert.Equal(t, map[string]string{"name": name}, labels["requeue_deadline_lateness_seconds"])
+	})
 }
 
 // provider is a MetricsProvider of the caller's.

@@ -416,8 +416,8 @@ func (q *Queue[T]) arm() {
 func (q *Queue[T]) fire(at int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.timerAt != at || q.shuttingDown {
-		return // a timer that another has taken the place of
+	if q.timerAt != at {
+		return // another timer has taken its place, or the queue is shut down
 	}
 	q.timer, q.timerAt = nil, never
 	q.wakeUp(q.now())
@@ -429,9 +429,7 @@ func (q *Queue[T]) fire(at int64) {
 func (q *Queue[T]) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.shuttingDown {
-		q.wakeUp(q.now())
-	}
+	q.wakeUp(q.now())
 	return q.readyCount
 }
 
@@ -477,9 +475,7 @@ func (q *Queue[T]) ShutDownWithDrain() {
 }
 
 func (q *Queue[T]) shutDown(drain bool) {
-	if !q.shuttingDown {
-		q.wakeUp(q.now())
-	}
+	q.wakeUp(q.now())
 	q.shuttingDown = true
 	if q.timer != nil {
 		q.timer.Stop()

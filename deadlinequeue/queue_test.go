@@ -303,6 +303,7 @@ func TestLoad(t *testing.T) {
 	inBubble(t, deadlinequeue.Options[string]{}, func(t *testing.T, q *deadlinequeue.Queue[string], p *probe) {
 		assert.Equal(t, requeue.Load{}, q.Load())
 		assert.Zero(t, q.Load().Interval(0.8), "unknown")
+		time.Sleep(time.Second) // not part of what follows
 		q.Add("a")
 		q.Add("b")
 		q.AddAfter("c", time.Hour)
@@ -376,14 +377,37 @@ func TestClock_standsStill(t *testing.T) {
 	assert.Equal(t, "a", item)
 }
 
-// lateTimers is a clock whose timers never get to run.
-type lateTimers struct{ *testingclock.FakeClock }
+// lateTimers is a clock whose timers do not get to run, but for what a test makes
+// of the last one.
+type lateTimers struct {
+	*testingclock.FakeClock
+	last func()
+}
 
-func (c lateTimers) AfterFunc(time.Duration, func()) clock.Timer { return c.NewTimer(math.MaxInt64) }
+func (c *lateTimers) AfterFunc(_ time.Duration, f func()) clock.Timer {
+	c.last = f
+	return c.NewTimer(math.MaxInt64)
+}
+
+// A timer that fires while another takes its place leaves that one alone.
+func TestClock_firesATimerThatWasReplaced(t *testing.T) {
+	clock := &lateTimers{FakeClock: testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}
+	inBubble(t, deadlinequeue.Options[string]{Clock: clock}, func(t *testing.T, q *deadlinequeue.Queue[string], _ *probe) {
+		q.AddAfter("a", time.Hour)
+		replaced := clock.last
+		q.AddAfter("b", time.Minute)
+		assert.Equal(t, 1, clock.Waiters())
+		replaced()
+		synctest.Wait()
+		assert.Equal(t, 1, clock.Waiters())
+		q.ShutDown()
+		assert.Zero(t, clock.Waiters())
+	})
+}
 
 // A wait is over when the clock says so, whether or not the timer has run.
 func TestClock_isAheadOfItsTimers(t *testing.T) {
-	clock := lateTimers{testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}
+	clock := &lateTimers{FakeClock: testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}
 	for name, use := range map[string]func(*deadlinequeue.Queue[string]){
 		"Get":      func(*deadlinequeue.Queue[string]) {},
 		"Len":      func(q *deadlinequeue.Queue[string]) { assert.Equal(t, 1, q.Len()) },
