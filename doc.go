@@ -7,15 +7,36 @@
 // A reconcile ends by saying when it wants to be called again. Three kinds of
 // instant matter to that answer:
 //
-//   - a poll: look again after an interval, whatever happens;
+//   - a poll: look again after an interval ([Plan.Every]) or at an instant
+//     ([Plan.At]), whatever happens;
 //   - a deadline: an instant that must be acted on when it passes, usually a
-//     start and a timeout;
-//   - a floor: an instant before which there is no use in looking.
+//     start and a timeout ([Plan.Timeout], [Plan.Deadline]; [Plan.Upcoming] where
+//     it matters only until it passes);
+//   - a floor: an instant before which there is no use in looking
+//     ([Plan.NotBefore]).
 //
-// A [Plan] collects them, in any order, and answers with the soonest wait, held
-// back by the floor. [NextRequeue] is the plan with one poll and one deadline:
+// A [Plan] collects them, in any order, tells whether a deadline has come, and
+// answers with the soonest wait, held back by the floor. All on one reading of the
+// clock:
 //
-//	return ctrl.Result{RequeueAfter: requeue.NextRequeue(start, timeout, 5*time.Minute, nil)}, nil
+//	plan := requeue.From(now).Every(5 * time.Minute).Timeout(started, timeout)
+//	if plan.Expired() {
+//		return ctrl.Result{}, r.fail(ctx, obj)
+//	}
+//	return ctrl.Result{RequeueAfter: plan.After()}, nil
+//
+// [Plan.Decide] gives a [Decision]: the wait, its [Cause], and the deadlines, for a
+// log line and for the work queue of package deadlinequeue. [NextRequeue] and
+// [Expired] are the plan with one poll and one timeout, on a [Clock] that a test
+// can hold still ([ClockFunc] makes one of a function).
+//
+// The rest computes what goes into a plan, or comes out of several:
+//
+//   - instants: [DeadlineOf] a timeout, [Between] two others (a renewal), [Backoff]
+//     after a failure, [TimeOf] an optional field of an API object;
+//   - intervals: [Jitter] keeps the polls of many objects apart, and
+//     [Load.Interval] is the shortest that the workers can keep up with;
+//   - [Soonest] merges the answers of sub-reconcilers.
 //
 // # What the answer means
 //

@@ -25,24 +25,37 @@ func ExampleNextRequeue() {
 	// 5m0s
 }
 
-// A reconciler acts on an expired step first. Whatever it then returns is safe:
-// a deadline that passes in between is not lost.
-func ExampleExpired() {
+// A reconciler checks and waits on one reading of the clock, so that the deadline
+// cannot pass in between.
+func ExamplePlan_Expired() {
 	started := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	const timeout, poll = 5 * time.Minute, 5 * time.Minute
 
 	reconcile := func(now time.Time) string {
-		clock := requeue.ClockFunc(func() time.Time { return now })
-		if requeue.Expired(started, timeout, clock) {
+		plan := requeue.From(now).Every(poll).Timeout(started, timeout)
+		if plan.Expired() {
 			return "timed out"
 		}
-		return fmt.Sprint("look again in ", requeue.NextRequeue(started, timeout, poll, clock))
+		return fmt.Sprint("look again in ", plan.After())
 	}
 	fmt.Println(reconcile(started.Add(4 * time.Minute)))
 	fmt.Println(reconcile(started.Add(5 * time.Minute)))
 	// Output:
 	// look again in 1m0s
 	// timed out
+}
+
+// With one timeout and a clock, Expired and NextRequeue are enough. The two read
+// the clock twice; a deadline that passes in between is not lost.
+func ExampleExpired() {
+	started := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	clock := requeue.ClockFunc(func() time.Time { return started.Add(5 * time.Minute) })
+
+	fmt.Println(requeue.Expired(started, 5*time.Minute, clock))
+	fmt.Println(requeue.Expired(started, 0, clock), "without a timeout")
+	// Output:
+	// true
+	// false without a timeout
 }
 
 // A pipeline run has a timeout of its own and one for the tasks in its last
@@ -93,7 +106,7 @@ func ExamplePlan_Upcoming() {
 	// Output:
 	// in 10m0s (deadline 2026-01-01T01:00:00Z)
 	// in 30m0s (deadline 2026-01-01T01:30:00Z)
-	// in 1s (overdue, deadline 2026-01-01T01:30:00Z)
+	// in 1s (overdue 2026-01-01T01:30:00Z)
 }
 
 // A registry asks to be left alone for a minute (Retry-After). That holds for
@@ -119,7 +132,7 @@ func ExampleBackoff() {
 	next := func(now time.Time, failures int) requeue.Decision {
 		lastTry := now.Add(-2 * time.Millisecond) // it took that long to fail
 		retry := requeue.Backoff(lastTry, failures, 5*time.Second, 10*time.Minute)
-		return requeue.From(now).Deadline(retry).Timeout(started, timeout).Decide()
+		return requeue.From(now).At(retry).Timeout(started, timeout).Decide()
 	}
 	fmt.Println(next(started.Add(10*time.Second), 1).After)
 	fmt.Println(next(started.Add(15*time.Second), 2).After)
@@ -130,6 +143,32 @@ func ExampleBackoff() {
 	// 9.998s
 	// 19.998s
 	// 15s and not 40s
+}
+
+// The remote is checked at a certain time. That is no deadline: where nobody looks,
+// nothing has expired.
+func ExamplePlan_At() {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	plan := requeue.From(now).At(now.Add(10*time.Second)).Timeout(now, 5*time.Minute)
+	fmt.Println(plan.Decide())
+	// Output:
+	// in 10s (poll, deadline 2026-01-01T00:05:00Z)
+}
+
+// The tasks of a run have timed out and were stopped, which its status says. The
+// timeout is over and handled, so nothing waits for it any more.
+func ExampleDeadlineOf() {
+	started := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	now := started.Add(45 * time.Minute)
+	tasks := requeue.DeadlineOf(started, 40*time.Minute)
+
+	fmt.Println("stopped at", tasks)
+	fmt.Println(requeue.From(now).Upcoming(tasks).Timeout(started, time.Hour).Decide())
+	fmt.Println(requeue.DeadlineOf(started, 0).IsZero(), "without a timeout")
+	// Output:
+	// stopped at 2026-01-01 00:40:00 +0000 UTC
+	// in 15m0s (deadline 2026-01-01T01:00:00Z)
+	// true without a timeout
 }
 
 // A certificate is renewed when two thirds of its lifetime are over. Every hour

@@ -10,9 +10,14 @@ import (
 const overdueMax = time.Minute
 
 // Plan collects what an object waits for and decides when to look at it next.
-// Start one with [From], add waits, and ask [Plan.After] or [Plan.Decide]:
+// Start one with [From], add waits, check [Plan.Expired] and ask [Plan.After] or
+// [Plan.Decide], all on one reading of the clock:
 //
-//	requeue.From(now).Every(poll).Timeout(start, timeout).After()
+//	plan := requeue.From(now).Every(poll).Timeout(start, timeout)
+//	if plan.Expired() {
+//		... // act on it
+//	}
+//	return ctrl.Result{RequeueAfter: plan.After()}, nil
 //
 // A Plan is a value. Its methods return a new one and never change the old, so
 // a plan may be kept, extended in two ways and shared between goroutines. The
@@ -21,12 +26,13 @@ const overdueMax = time.Minute
 // The soonest of all waits wins; adding a wait never makes the answer later.
 // Only [Plan.NotBefore] does, and it is applied last.
 type Plan struct {
-	now      time.Time
-	deadline time.Time     // the earliest deadline not handled, zero if none
-	interval time.Duration // the shortest interval, at least Immediate; 0 if none
-	due      time.Duration // the soonest wait for a deadline, at least Immediate; 0 if none
-	floor    time.Duration // from now to the latest NotBefore, 0 if none
-	overdue  bool          // due backs off from a deadline that has passed
+	now     time.Time
+	ahead   time.Time     // the earliest deadline ahead, if until > 0
+	overdue time.Time     // the earliest deadline that has passed, if again > 0
+	until   time.Duration // from now until ahead; 0 if there is none
+	again   time.Duration // the shortest backing-off from an overdue deadline; 0 if there is none
+	poll    time.Duration // the shortest interval, or wait for an At; 0 if there is none
+	floor   time.Duration // from now to the latest NotBefore; 0 if there is none
 }
 
 // From returns an empty plan made at now. The answer counts from now, so read the
@@ -56,12 +62,30 @@ func (p Plan) Timeout(start time.Time, timeout time.Duration) Plan {
 // deadline.
 //
 // While t is ahead, the plan waits exactly until it. Once t is now or has
-// passed, it is overdue: the plan waits as long again as t is late, at least
-// [Immediate] and at most one minute, until the caller has acted and no longer
-// names t. A deadline that has been handled and is still in the object belongs
-// in [Plan.Upcoming], or nowhere.
+// passed, it is overdue: [Plan.Expired] is true, and the plan waits as long again
+// as t is late, at least [Immediate] and at most one minute, until the caller has
+// acted and no longer names t. A deadline that has been handled and is still in
+// the object belongs in [Plan.Upcoming], or nowhere; an instant to look at the
+// object again that is no deadline, in [Plan.At].
 func (p Plan) Deadline(t time.Time) Plan {
 	p.add(t, 0)
+	return p
+}
+
+// At adds an instant to look at the object again that is no deadline: a retry by
+// [Backoff], a check of a remote. It waits as [Plan.Deadline] does, exactly until t
+// while it is ahead and backing off once it has passed, so it is not lost either.
+// But it is a poll: it never makes the plan [Plan.Expired], it is not in
+// [Decision].Deadline or Overdue, and its cause is [CausePoll]. A zero t is ignored.
+func (p Plan) At(t time.Time) Plan {
+	if t.IsZero() {
+		return p
+	}
+	wait := t.Sub(p.now)
+	if wait <= 0 {
+		wait = backingOff(p.now.Sub(t))
+	}
+	p.every(wait)
 	return p
 }
 
@@ -91,6 +115,11 @@ func (p Plan) NotBefore(t time.Time) Plan {
 	return p
 }
 
+// Expired reports whether a deadline of the plan, given by Timeout or Deadline, has
+// come: an object that is woken exactly at its deadline finds it expired. Instants
+// given by Upcoming and At never count, and a floor holds nothing back here.
+func (p Plan) Expired() bool { return p.again > 0 }
+
 // After returns how long to wait: 0 if the plan waits for nothing, else at least
 // [Immediate]. It is Decide().After.
 func (p Plan) After() time.Duration {
@@ -101,15 +130,15 @@ func (p Plan) After() time.Duration {
 // Decide returns how long to wait, and why.
 func (p Plan) Decide() Decision {
 	after, cause := p.decide()
-	return Decision{After: after, Cause: cause, Deadline: p.deadline}
+	return Decision{Now: p.now, After: after, Cause: cause, Deadline: p.ahead, Overdue: p.overdue}
 }
 
 // The methods above work on copies of the plan, those below in place: copying a
 // plan costs more than its arithmetic.
 
 func (p *Plan) every(interval time.Duration) {
-	if interval > 0 && (p.interval == 0 || interval < p.interval) {
-		p.interval = max(interval, Immediate)
+	if interval > 0 && (p.poll == 0 || interval < p.poll) {
+		p.poll = max(interval, Immediate)
 	}
 }
 
@@ -119,39 +148,45 @@ func (p *Plan) timeout(start time.Time, timeout time.Duration) {
 	}
 }
 
-// add adds the deadline start + timeout, unless start is zero. On a tie one that
-// is ahead is named before one that is overdue.
+// add adds the deadline start + timeout, unless start is zero.
 func (p *Plan) add(start time.Time, timeout time.Duration) {
 	if start.IsZero() {
 		return
 	}
 	t := start.Add(timeout)
-	if p.due == 0 || t.Before(p.deadline) {
-		p.deadline = t
+	if left := t.Sub(p.now); left > 0 {
+		// The wait decides, and the instant only where both waits saturate.
+		if p.until == 0 || left < p.until || left == p.until && t.Before(p.ahead) {
+			p.ahead, p.until = t, left
+		}
+		return
 	}
-	due := t.Sub(p.now)
-	overdue := due <= 0
-	if overdue {
-		due = min(p.now.Sub(t), overdueMax)
+	if p.again == 0 || t.Before(p.overdue) {
+		p.overdue = t
 	}
-	due = max(due, Immediate)
-	if p.due == 0 || due < p.due || due == p.due && !overdue {
-		p.due, p.overdue = due, overdue
+	if again := backingOff(p.now.Sub(t)); p.again == 0 || again < p.again {
+		p.again = again
 	}
 }
 
+// backingOff is the wait for an instant that passed so long ago.
+func backingOff(late time.Duration) time.Duration {
+	return max(min(late, overdueMax), Immediate)
+}
+
+// decide takes the soonest wait. On a tie a deadline that is ahead is named before
+// one that is overdue, and that before a poll.
 func (p *Plan) decide() (after time.Duration, cause Cause) {
-	switch {
-	case p.due == 0 && p.interval == 0:
-		return 0, CauseNone
-	case p.due == 0 || p.interval != 0 && p.interval < p.due:
-		after, cause = p.interval, CausePoll
-	case p.overdue:
-		after, cause = p.due, CauseOverdue
-	default:
-		after, cause = p.due, CauseDeadline
+	if p.until > 0 {
+		after, cause = max(p.until, Immediate), CauseDeadline
 	}
-	if p.floor > after {
+	if p.again > 0 && (after == 0 || p.again < after) {
+		after, cause = p.again, CauseOverdue
+	}
+	if p.poll > 0 && (after == 0 || p.poll < after) {
+		after, cause = p.poll, CausePoll
+	}
+	if after > 0 && p.floor > after {
 		return p.floor, CauseNotBefore
 	}
 	return after, cause
@@ -159,34 +194,50 @@ func (p *Plan) decide() (after time.Duration, cause Cause) {
 
 // Decision is the answer of a [Plan].
 type Decision struct {
+	// Now is the instant that the plan was made at, from which After counts.
+	Now time.Time
 	// After is how long to wait. 0 means that there is nothing to wait for,
 	// every other value is at least Immediate.
 	After time.Duration
 	// Cause says what After waits for.
 	Cause Cause
-	// Deadline is the earliest deadline of the plan that is not handled: ahead
-	// or overdue, or an Upcoming instant that is ahead. It is zero if there is
-	// none. It is not always what After waits for: a poll, a floor, or the
-	// backing-off from an overdue deadline may end at another time.
+	// Deadline is the earliest deadline of the plan that is ahead, or an Upcoming
+	// instant that is. It is zero if there is none. After ends sooner where a poll
+	// or an overdue deadline asks for it, and later where a floor does.
 	Deadline time.Time
+	// Overdue is the earliest deadline of the plan that has passed and is not
+	// handled: what Expired reports. It is zero if there is none.
+	Overdue time.Time
 }
 
-// String returns the decision for a log line, such as
-// "in 30s (deadline 2026-01-01T00:05:00Z)", "in 10s (poll, deadline
-// 2026-01-01T00:05:00Z)", "in 5m0s (poll)" or "none". The instant is the
-// Deadline field, in UTC.
+// String returns the decision for a log line. It begins with what After waits for,
+// and names the deadline ahead and the overdue one, in UTC, where there are any:
+//
+//	in 30s (deadline 2026-01-01T00:05:00Z)
+//	in 10s (poll, deadline 2026-01-01T00:05:00Z)
+//	in 20ms (overdue 2026-01-01T00:00:00Z, deadline 2026-01-01T00:05:00Z)
+//	in 5m0s (poll)
+//	none
 func (d Decision) String() string {
 	if d.Cause == CauseNone {
 		return d.Cause.String()
 	}
-	why := d.Cause.String()
-	if !d.Deadline.IsZero() {
-		if d.Cause != CauseDeadline {
-			why += ", deadline"
+	why, also := d.Cause.String(), ""
+	for _, deadline := range []struct {
+		cause Cause
+		at    time.Time
+	}{{CauseDeadline, d.Deadline}, {CauseOverdue, d.Overdue}} {
+		if deadline.at.IsZero() {
+			continue
 		}
-		why += " " + d.Deadline.UTC().Format(time.RFC3339Nano)
+		at := deadline.at.UTC().Format(time.RFC3339Nano)
+		if deadline.cause == d.Cause {
+			why += " " + at
+		} else {
+			also += fmt.Sprintf(", %v %s", deadline.cause, at)
+		}
 	}
-	return fmt.Sprintf("in %v (%s)", d.After, why)
+	return fmt.Sprintf("in %v (%s%s)", d.After, why, also)
 }
 
 // Cause says what a [Decision] waits for.
@@ -195,7 +246,8 @@ type Cause uint8
 const (
 	// CauseNone is nothing to wait for, the only cause with an After of 0.
 	CauseNone Cause = iota
-	// CausePoll is the end of an interval given to Every.
+	// CausePoll is the end of an interval given to Every, or an instant given to
+	// At.
 	CausePoll
 	// CauseDeadline is a deadline that is ahead and will pass. On a tie this is
 	// the cause that is named.

@@ -12,44 +12,76 @@ import (
 func TestPlan_decide(t *testing.T) {
 	plan := requeue.From(t0)
 	in := t0.Add
+	var none time.Time
 	tests := []struct {
-		why      string
-		plan     requeue.Plan
-		after    time.Duration
-		cause    requeue.Cause
-		deadline time.Time
+		why               string
+		plan              requeue.Plan
+		after             time.Duration
+		cause             requeue.Cause
+		deadline, overdue time.Time
 	}{
-		{"the shortest of two intervals counts", plan.Every(time.Hour).Every(time.Minute), time.Minute, requeue.CausePoll, time.Time{}},
-		{"no polling does not undo an interval", plan.Every(time.Minute).Every(0), time.Minute, requeue.CausePoll, time.Time{}},
-		{"the soonest deadline counts", plan.Deadline(in(time.Hour)).Timeout(t0, time.Minute), time.Minute, requeue.CauseDeadline, in(time.Minute)},
-		{"a poll before the deadline still names it", plan.Every(time.Second).Deadline(in(time.Minute)), time.Second, requeue.CausePoll, in(time.Minute)},
-		{"an upcoming instant is a deadline while ahead", plan.Upcoming(in(time.Minute)).Deadline(in(time.Hour)), time.Minute, requeue.CauseDeadline, in(time.Minute)},
-		{"a passed upcoming instant is ignored", plan.Upcoming(in(-time.Minute)).Deadline(in(time.Hour)), time.Hour, requeue.CauseDeadline, in(time.Hour)},
-		{"a floor holds back a poll", plan.Every(time.Second).NotBefore(in(time.Minute)), time.Minute, requeue.CauseNotBefore, time.Time{}},
-		{"a floor holds back a deadline", plan.Deadline(in(time.Second)).NotBefore(in(time.Minute)), time.Minute, requeue.CauseNotBefore, in(time.Second)},
-		{"a floor holds back an overdue deadline", plan.Deadline(t0).NotBefore(in(time.Minute)), time.Minute, requeue.CauseNotBefore, t0},
-		{"the latest of two floors counts", plan.Every(1).NotBefore(in(time.Hour)).NotBefore(in(time.Minute)), time.Hour, requeue.CauseNotBefore, time.Time{}},
-		{"a floor that has passed holds nothing back", plan.Every(time.Second).NotBefore(in(-time.Hour)), time.Second, requeue.CausePoll, time.Time{}},
-		{"a floor may come first", plan.NotBefore(in(time.Minute)).Every(time.Second), time.Minute, requeue.CauseNotBefore, time.Time{}},
-		{"a floor before the wake-up does nothing", plan.Every(time.Minute).NotBefore(in(time.Second)), time.Minute, requeue.CausePoll, time.Time{}},
+		{"the shortest of two intervals counts", plan.Every(time.Hour).Every(time.Minute), time.Minute, requeue.CausePoll, none, none},
+		{"no polling does not undo an interval", plan.Every(time.Minute).Every(0), time.Minute, requeue.CausePoll, none, none},
+		{"the soonest deadline counts", plan.Deadline(in(time.Hour)).Timeout(t0, time.Minute), time.Minute, requeue.CauseDeadline, in(time.Minute), none},
+		{"a poll before the deadline still names it", plan.Every(time.Second).Deadline(in(time.Minute)), time.Second, requeue.CausePoll, in(time.Minute), none},
+		{"an overdue deadline does not hide the next", plan.Every(5 * time.Minute).Deadline(in(-time.Hour)).Deadline(in(30 * time.Second)), 30 * time.Second, requeue.CauseDeadline, in(30 * time.Second), in(-time.Hour)},
+		{"nor does the next hide it", plan.Deadline(in(time.Hour)).Deadline(in(-time.Second)), time.Second, requeue.CauseOverdue, in(time.Hour), in(-time.Second)},
+		{"of two that are overdue the earlier is named, the later decides", plan.Deadline(in(-time.Second)).Deadline(in(-time.Hour)), time.Second, requeue.CauseOverdue, none, in(-time.Hour)},
+		{"an upcoming instant is a deadline while ahead", plan.Upcoming(in(time.Minute)).Deadline(in(time.Hour)), time.Minute, requeue.CauseDeadline, in(time.Minute), none},
+		{"a passed upcoming instant is ignored", plan.Upcoming(in(-time.Minute)).Deadline(in(time.Hour)), time.Hour, requeue.CauseDeadline, in(time.Hour), none},
+		{"an instant to look again is a poll", plan.Every(time.Hour).At(in(time.Minute)), time.Minute, requeue.CausePoll, none, none},
+		{"also once it has passed, and it backs off", plan.At(in(-20 * time.Second)), 20 * time.Second, requeue.CausePoll, none, none},
+		{"it does not hide a deadline", plan.At(in(time.Second)).Deadline(in(time.Minute)), time.Second, requeue.CausePoll, in(time.Minute), none},
+		{"a retry that is never made is looked at once a minute", plan.At(in(-time.Hour)), time.Minute, requeue.CausePoll, none, none},
+		{"a floor holds back a poll", plan.Every(time.Second).NotBefore(in(time.Minute)), time.Minute, requeue.CauseNotBefore, none, none},
+		{"a floor holds back an instant to look again", plan.At(in(time.Second)).NotBefore(in(time.Minute)), time.Minute, requeue.CauseNotBefore, none, none},
+		{"a floor holds back a deadline", plan.Deadline(in(time.Second)).NotBefore(in(time.Minute)), time.Minute, requeue.CauseNotBefore, in(time.Second), none},
+		{"a floor holds back an overdue deadline", plan.Deadline(t0).NotBefore(in(time.Minute)), time.Minute, requeue.CauseNotBefore, none, t0},
+		{"the latest of two floors counts", plan.Every(1).NotBefore(in(time.Hour)).NotBefore(in(time.Minute)), time.Hour, requeue.CauseNotBefore, none, none},
+		{"a floor that has passed holds nothing back", plan.Every(time.Second).NotBefore(in(-time.Hour)), time.Second, requeue.CausePoll, none, none},
+		{"a floor may come first", plan.NotBefore(in(time.Minute)).Every(time.Second), time.Minute, requeue.CauseNotBefore, none, none},
+		{"a floor before the wake-up does nothing", plan.Every(time.Minute).NotBefore(in(time.Second)), time.Minute, requeue.CausePoll, none, none},
 	}
 	for _, tt := range tests {
-		want := requeue.Decision{After: tt.after, Cause: tt.cause, Deadline: tt.deadline}
+		want := requeue.Decision{Now: t0, After: tt.after, Cause: tt.cause, Deadline: tt.deadline, Overdue: tt.overdue}
 		assert.Equal(t, want, tt.plan.Decide(), tt.why)
 		assert.Equal(t, tt.after, tt.plan.After(), tt.why)
+		assert.Equal(t, !tt.overdue.IsZero(), tt.plan.Expired(), tt.why)
 	}
+}
+
+// A reconciler checks and waits on one reading: whatever the instant, it either
+// finds the timeout over or waits until it.
+func TestPlan_checksAndWaitsOnOneReading(t *testing.T) {
+	for _, now := range []time.Duration{-time.Hour, 0, time.Minute - time.Millisecond, time.Minute, time.Minute + 1, time.Hour} {
+		plan := requeue.From(t0.Add(now)).Every(5*time.Minute).Timeout(t0, time.Minute)
+		assert.Equal(t, now >= time.Minute, plan.Expired(), now)
+		assert.Equal(t, requeue.Expired(t0, time.Minute, at(now)), plan.Expired(), now)
+		if !plan.Expired() {
+			assert.Equal(t, min(5*time.Minute, time.Minute-now), plan.After(), now)
+		}
+	}
+	passed := requeue.From(t0).Upcoming(t0).At(t0).Every(time.Minute).NotBefore(t0)
+	assert.False(t, passed.Expired(), "nothing but deadlines counts")
+	assert.True(t, passed.Deadline(t0).NotBefore(t0.Add(time.Hour)).Expired(), "a floor holds back the look, not the deadline")
 }
 
 func TestDecision_String(t *testing.T) {
 	deadline := time.Date(2026, 1, 1, 6, 5, 0, 0, time.FixedZone("Almaty", 6*3600))
+	overdue := t0
 	for want, d := range map[string]requeue.Decision{
 		"none":                                   {},
 		"in 5m0s (poll)":                         {After: 5 * time.Minute, Cause: requeue.CausePoll},
 		"in 30s (deadline 2026-01-01T00:05:00Z)": {After: 30 * time.Second, Cause: requeue.CauseDeadline, Deadline: deadline},
-		"in 10s (poll, deadline 2026-01-01T00:05:00Z)":        {After: 10 * time.Second, Cause: requeue.CausePoll, Deadline: deadline},
-		"in 20ms (overdue, deadline 2026-01-01T00:05:00Z)":    {After: 20 * time.Millisecond, Cause: requeue.CauseOverdue, Deadline: deadline},
-		"in 1m0s (not-before, deadline 2026-01-01T00:05:00Z)": {After: time.Minute, Cause: requeue.CauseNotBefore, Deadline: deadline},
-		"in 1m0s (not-before)":                                {After: time.Minute, Cause: requeue.CauseNotBefore},
+		"in 30s (deadline 2026-01-01T00:05:00Z, overdue 2026-01-01T00:00:00Z)":       {After: 30 * time.Second, Cause: requeue.CauseDeadline, Deadline: deadline, Overdue: overdue},
+		"in 10s (poll, deadline 2026-01-01T00:05:00Z)":                               {After: 10 * time.Second, Cause: requeue.CausePoll, Deadline: deadline},
+		"in 10s (poll, deadline 2026-01-01T00:05:00Z, overdue 2026-01-01T00:00:00Z)": {After: 10 * time.Second, Cause: requeue.CausePoll, Deadline: deadline, Overdue: overdue},
+		"in 20ms (overdue 2026-01-01T00:00:00Z)":                                     {After: 20 * time.Millisecond, Cause: requeue.CauseOverdue, Overdue: overdue},
+		"in 20ms (overdue 2026-01-01T00:00:00Z, deadline 2026-01-01T00:05:00Z)":      {After: 20 * time.Millisecond, Cause: requeue.CauseOverdue, Deadline: deadline, Overdue: overdue},
+		"in 1m0s (not-before, deadline 2026-01-01T00:05:00Z)":                        {After: time.Minute, Cause: requeue.CauseNotBefore, Deadline: deadline},
+		"in 1m0s (not-before, overdue 2026-01-01T00:00:00Z)":                         {After: time.Minute, Cause: requeue.CauseNotBefore, Overdue: overdue},
+		"in 1m0s (not-before)": {After: time.Minute, Cause: requeue.CauseNotBefore},
+		"in 1m0s (deadline 2026-01-01T00:01:00Z, overdue 2025-12-31T23:00:00Z)": requeue.From(t0).Every(5 * time.Minute).Deadline(t0.Add(-time.Hour)).Deadline(t0.Add(time.Minute)).Decide(),
 	} {
 		assert.Equal(t, want, d.String())
 	}

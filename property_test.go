@@ -27,6 +27,7 @@ const (
 	timeout
 	deadline
 	upcoming
+	again
 	notBefore
 	waitKinds
 )
@@ -43,6 +44,8 @@ func (w wait) add(p *requeue.Plan) requeue.Plan {
 		return p.Deadline(w.t)
 	case upcoming:
 		return p.Upcoming(w.t)
+	case again:
+		return p.At(w.t)
 	default:
 		return p.NotBefore(w.t)
 	}
@@ -78,14 +81,26 @@ func saturated(n *big.Int) time.Duration {
 	}
 }
 
+// answer is what the model says of a plan: a decision, with its deadlines exact.
+type answer struct {
+	requeue.Decision
+	expired           bool
+	deadline, overdue *big.Int // nil: none
+}
+
 // decide is the obvious model of Plan: exact arithmetic, all rules one by one.
-// It leaves Decision.Deadline to be compared as nanoseconds.
-func decide(now time.Time, waits []wait) (d requeue.Decision, earliest *big.Int) {
+func decide(now time.Time, waits []wait) (a answer) {
+	a.Now = now
 	take := func(after time.Duration, cause requeue.Cause) {
 		after = max(after, requeue.Immediate)
 		rank := map[requeue.Cause]int{requeue.CausePoll: 1, requeue.CauseOverdue: 2, requeue.CauseDeadline: 3}
-		if d.Cause == requeue.CauseNone || after < d.After || after == d.After && rank[cause] > rank[d.Cause] {
-			d.After, d.Cause = after, cause
+		if a.Cause == requeue.CauseNone || after < a.After || after == a.After && rank[cause] > rank[a.Cause] {
+			a.After, a.Cause = after, cause
+		}
+	}
+	earlier := func(named **big.Int, at *big.Int) {
+		if *named == nil || at.Cmp(*named) < 0 {
+			*named = at
 		}
 	}
 	var floor time.Duration
@@ -93,29 +108,43 @@ func decide(now time.Time, waits []wait) (d requeue.Decision, earliest *big.Int)
 		if w.none() {
 			continue
 		}
-		left := new(big.Int).Sub(w.instant(), nanos(now))
-		switch {
-		case w.kind == every:
+		if w.kind == every {
 			take(w.d, requeue.CausePoll)
 			continue
+		}
+		left := new(big.Int).Sub(w.instant(), nanos(now))
+		passed := left.Sign() <= 0
+		until := saturated(left)
+		if passed { // as long again as it is late
+			until = min(saturated(new(big.Int).Neg(left)), time.Minute)
+		}
+		switch {
 		case w.kind == notBefore:
 			floor = max(floor, saturated(left))
-			continue
-		case left.Sign() > 0:
-			take(saturated(left), requeue.CauseDeadline)
-		case w.kind == upcoming:
-			continue
-		default:
-			take(min(saturated(left.Neg(left)), time.Minute), requeue.CauseOverdue)
-		}
-		if at := w.instant(); earliest == nil || at.Cmp(earliest) < 0 {
-			earliest = at
+		case w.kind == again:
+			take(until, requeue.CausePoll)
+		case !passed:
+			take(until, requeue.CauseDeadline)
+			earlier(&a.deadline, w.instant())
+		case w.kind != upcoming:
+			take(until, requeue.CauseOverdue)
+			earlier(&a.overdue, w.instant())
+			a.expired = true
 		}
 	}
-	if d.Cause != requeue.CauseNone && floor > d.After {
-		d.After, d.Cause = floor, requeue.CauseNotBefore
+	if a.Cause != requeue.CauseNone && floor > a.After {
+		a.After, a.Cause = floor, requeue.CauseNotBefore
 	}
-	return d, earliest
+	return a
+}
+
+// requireInstant asserts that a time is the instant, and zero where there is none.
+func requireInstant(t require.TestingT, want *big.Int, got time.Time, what string) {
+	if want == nil {
+		require.Zero(t, got, what)
+		return
+	}
+	require.Zero(t, want.Cmp(nanos(got)), "%s is %v", what, got)
 }
 
 // check holds a plan of the waits, made at now, against the model and the rules.
@@ -132,15 +161,13 @@ func check(t require.TestingT, now time.Time, waits []wait) {
 	}
 	got := plan.Decide()
 
-	want, earliest := decide(now, waits)
-	if earliest == nil {
-		require.Zero(t, got.Deadline)
-	} else {
-		require.Zero(t, earliest.Cmp(nanos(got.Deadline)), "deadline %v", got.Deadline)
-	}
-	want.Deadline = got.Deadline
-	require.Equal(t, want, got)
+	want := decide(now, waits)
+	requireInstant(t, want.deadline, got.Deadline, "the deadline ahead")
+	requireInstant(t, want.overdue, got.Overdue, "the overdue deadline")
+	want.Deadline, want.Overdue = got.Deadline, got.Overdue
+	require.Equal(t, want.Decision, got)
 	require.Equal(t, got.After, plan.After())
+	require.Equal(t, want.expired, plan.Expired())
 
 	asked, ceiling, floor := false, time.Duration(math.MaxInt64), time.Duration(0)
 	for _, w := range waits {
@@ -186,7 +213,9 @@ func check(t require.TestingT, now time.Time, waits []wait) {
 		reordered = w.add(&reordered)
 	}
 	require.Equal(t, got.After, reordered.After(), "the order of the calls matters")
-	require.Equal(t, got.Cause, reordered.Decide().Cause, "the order of the calls matters")
+	other := reordered.Decide()
+	require.Equal(t, got.Cause, other.Cause, "the order of the calls matters")
+	require.True(t, got.Deadline.Equal(other.Deadline) && got.Overdue.Equal(other.Overdue), "the order of the calls matters")
 }
 
 var (
@@ -256,10 +285,14 @@ func TestNextRequeue_isAPlan(t *testing.T) {
 		left := new(big.Int).Sub(wait{kind: 1, t: start, d: timeout}.instant(), nanos(now))
 		expired := timeout > 0 && !start.IsZero() && left.Sign() <= 0
 		require.Equal(t, expired, requeue.Expired(start, timeout, clock))
+
+		deadline := requeue.DeadlineOf(start, timeout)
+		require.Equal(t, timeout <= 0 || start.IsZero(), deadline.IsZero())
+		require.Equal(t, requeue.From(now).Timeout(start, timeout).Decide(), requeue.From(now).Deadline(deadline).Decide())
 	})
 }
 
-// FuzzPlan holds a plan of five waits against the model. Times are seconds and
+// FuzzPlan holds a plan of six waits against the model. Times are seconds and
 // nanoseconds around a base that has a monotonic reading; bit i of wallOnly
 // takes it from the i-th time.
 func FuzzPlan(f *testing.F) {
@@ -294,6 +327,7 @@ func FuzzPlan(f *testing.F) {
 			{kind: timeout, t: time9999(startNanos, startNanos, 1), d: time.Duration(limit)},
 			{kind: deadline, t: time9999(dueSeconds, dueNanos, 2)},
 			{kind: upcoming, t: time9999(aheadSeconds, aheadSeconds, 3)},
+			{kind: again, t: time9999(aheadSeconds, dueNanos, 3)},
 			{kind: notBefore, t: time9999(floorNanos, floorNanos, 4)},
 		})
 	})

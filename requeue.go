@@ -24,7 +24,8 @@ const Immediate = time.Millisecond
 // below that. The clock is read once; nil is the system clock.
 //
 // It is short for From(now).Every(defaultInterval).Timeout(start, timeout).After();
-// use a [Plan] for several deadlines, floors, or to learn the cause.
+// use a [Plan] for several deadlines, floors, to learn the cause, or to check and to
+// wait on one reading of the clock.
 func NextRequeue(start time.Time, timeout, defaultInterval time.Duration, clock Clock) time.Duration {
 	p := From(read(clock))
 	p.every(defaultInterval)
@@ -39,8 +40,21 @@ func NextRequeue(start time.Time, timeout, defaultInterval time.Duration, clock 
 // nil is the system clock.
 //
 // A reconciler that asks Expired and then [NextRequeue] reads the clock twice.
-// That is safe, the overdue rule of NextRequeue is made for it. To decide both
-// on one reading, take now once and use ClockFunc or [From] with it.
+// That is safe, the overdue rule of NextRequeue is made for it. [Plan.Expired] and
+// [Plan.After] decide both on one reading.
 func Expired(start time.Time, timeout time.Duration, clock Clock) bool {
 	return timeout > 0 && !start.IsZero() && !read(clock).Before(start.Add(timeout))
+}
+
+// Soonest returns the shortest wait that is greater than 0, or 0 if there is
+// none. It merges the answers of several sub-reconcilers, where 0 or less means
+// "nothing to wait for" and must not win, as it does with min.
+func Soonest(waits ...time.Duration) time.Duration {
+	var soonest time.Duration
+	for _, d := range waits {
+		if d > 0 && (soonest == 0 || d < soonest) {
+			soonest = d
+		}
+	}
+	return soonest
 }

@@ -59,3 +59,21 @@ func TestNilClock_isTheSystemClock(t *testing.T) {
 		assert.True(t, requeue.Expired(start.Add(-year), time.Second, clock), name)
 	}
 }
+
+func TestSoonest(t *testing.T) {
+	tests := []struct {
+		why   string
+		waits []time.Duration
+		want  time.Duration
+	}{
+		{"no waits", nil, 0},
+		{"none that counts", []time.Duration{0, -time.Second}, 0},
+		{"0 does not win", []time.Duration{time.Minute, 0, time.Hour}, time.Minute},
+		{"a negative wait does not win", []time.Duration{-time.Second, time.Hour}, time.Hour},
+		{"extremes", []time.Duration{never, forever}, forever},
+		{"1ns is a wait", []time.Duration{forever, 1}, 1},
+	}
+	for _, tt := range tests {
+		assert.Equal(t, tt.want, requeue.Soonest(tt.waits...), tt.why)
+	}
+}

@@ -54,10 +54,11 @@ func TestRule02_zeroMeansNothingToWaitFor(t *testing.T) {
 		"a floor alone":               requeue.From(now).NotBefore(now.Add(time.Hour)),
 		"the zero plan":               {},
 		"all of these":                requeue.From(now).Every(never).Timeout(t0, never).Upcoming(t0).NotBefore(now.Add(time.Hour)),
-		"nothing but zero instants":   requeue.From(now).Deadline(time.Time{}).Upcoming(time.Time{}).NotBefore(time.Time{}),
+		"nothing but zero instants":   requeue.From(now).Deadline(time.Time{}).At(time.Time{}).Upcoming(time.Time{}).NotBefore(time.Time{}),
 		"a timeout of what never was": requeue.From(now).Timeout(time.Time{}, time.Hour),
 	} {
-		assert.Equal(t, requeue.Decision{}, plan.Decide(), name)
+		d := plan.Decide()
+		assert.Equal(t, requeue.Decision{Now: d.Now}, d, name)
 		assert.Zero(t, plan.After(), name)
 	}
 	for name, plan := range map[string]requeue.Plan{
@@ -122,7 +123,7 @@ func TestRule05_overdueWaitsAsLongAgainAsItIsLate(t *testing.T) {
 	}
 	for _, tt := range tests {
 		got := requeue.From(t0.Add(tt.late)).Every(5 * time.Minute).Deadline(t0).Decide()
-		assert.Equal(t, requeue.Decision{After: tt.want, Cause: requeue.CauseOverdue, Deadline: t0}, got, "%v late", tt.late)
+		assert.Equal(t, requeue.Decision{Now: t0.Add(tt.late), After: tt.want, Cause: requeue.CauseOverdue, Overdue: t0}, got, "%v late", tt.late)
 	}
 }
 
@@ -130,7 +131,8 @@ func TestRule05_overdueDoesNotHideADeadlineAhead(t *testing.T) {
 	got := requeue.From(t0).Deadline(t0.Add(-time.Hour)).Deadline(t0.Add(10 * time.Second)).Decide()
 	assert.Equal(t, 10*time.Second, got.After)
 	assert.Equal(t, requeue.CauseDeadline, got.Cause)
-	assert.Equal(t, t0.Add(-time.Hour), got.Deadline, "the earliest that is not handled")
+	assert.Equal(t, t0.Add(10*time.Second), got.Deadline, "the one that is waited for")
+	assert.Equal(t, t0.Add(-time.Hour), got.Overdue)
 }
 
 // A caller that ignores its deadline is not lost (as with controller-runtime and
@@ -166,6 +168,7 @@ func TestRule06_onATieTheDeadlineIsNamed(t *testing.T) {
 	} {
 		assert.Equal(t, requeue.CauseDeadline, plan.Decide().Cause, name)
 	}
+	assert.Equal(t, requeue.CauseDeadline, plan.At(deadline).Deadline(deadline).Decide().Cause, "an instant to look again is a poll")
 	assert.Equal(t, requeue.CauseOverdue, plan.Every(time.Minute).Deadline(t0.Add(-time.Minute)).Decide().Cause)
 	assert.Equal(t, requeue.CauseOverdue, plan.Deadline(t0.Add(-time.Minute)).Every(time.Minute).Decide().Cause)
 }
@@ -187,8 +190,12 @@ func TestRule07_arithmeticSaturates(t *testing.T) {
 	assert.Equal(t, time.Minute, requeue.From(monotonic).Timeout(year1, forever).After())
 	assert.False(t, requeue.Expired(year9999, forever, at(0)))
 	assert.True(t, requeue.Expired(year1, forever, at(0)), "year 293 has passed")
+	assert.Equal(t, forever, requeue.From(year1).At(year9999).After())
+	assert.Equal(t, time.Minute, requeue.From(year9999).At(year1).After())
+	assert.True(t, requeue.DeadlineOf(year9999, forever).After(year9999))
 	end := time.Unix(1<<63-62135596801, 999999999) // the last instant of time.Time
 	assert.Equal(t, time.Minute, requeue.From(t0).Timeout(end, forever).Every(time.Minute).After())
+	assert.False(t, requeue.DeadlineOf(end, forever).Before(end.Add(-time.Second)))
 }
 
 func TestRule08_persistedAndMonotonicTimesBothWork(t *testing.T) {
@@ -259,6 +266,8 @@ func TestRule10_allocatesNothing(t *testing.T) {
 		"NextRequeue, system clock": func() { wait = requeue.NextRequeue(t0, 5*time.Minute, time.Minute, nil) },
 		"Expired":                   func() { expired = requeue.Expired(t0, 5*time.Minute, clock) },
 		"Plan":                      func() { decision = fivePartPlan(started).Decide() },
+		"Plan.Expired":              func() { expired = requeue.From(started).Timeout(t0, time.Hour).At(t0).Expired() },
+		"DeadlineOf":                func() { instant = requeue.DeadlineOf(started, time.Hour) },
 		"Soonest":                   func() { wait = requeue.Soonest(0, -1, wait, time.Hour) },
 		"Backoff":                   func() { instant = requeue.Backoff(started, 5, time.Second, time.Minute) },
 		"Between":                   func() { instant = requeue.Between(started, started.Add(time.Hour), 0.8) },

@@ -23,6 +23,8 @@ import (
 type Reconciler struct {
 	client.Client
 	Clock clock.PassiveClock
+	// Interval is how often a step is looked at if nothing else is known of it.
+	Interval time.Duration
 	// Next decides when to look at a step again.
 	Next Next
 	// Ballast is how long each look at a step that uses BallastStep takes.
@@ -35,30 +37,24 @@ type Reconciler struct {
 // BallastStep is the kind of step that keeps a worker busy.
 const BallastStep = "ballast"
 
-// Next returns when to look again at a step that started at started, zero if it
-// has not, and may take timeout, 0 or less for ever.
-type Next func(now, started time.Time, timeout time.Duration) ctrl.Result
+// Next returns when to look again at a step that is polled at the interval, and whose
+// plan says what else there is to wait for.
+type Next func(interval time.Duration, plan requeue.Plan) ctrl.Result
 
 // fixedInterval looks again after the interval, whatever the timeout is.
-func fixedInterval(interval time.Duration) Next {
-	return func(time.Time, time.Time, time.Duration) ctrl.Result {
-		return ctrl.Result{RequeueAfter: interval}
-	}
+func fixedInterval(interval time.Duration, _ requeue.Plan) ctrl.Result {
+	return ctrl.Result{RequeueAfter: interval}
 }
 
 // deadlineAware looks again after the interval or at the timeout, whichever is
 // sooner.
-func deadlineAware(interval time.Duration) Next {
-	return func(now, started time.Time, timeout time.Duration) ctrl.Result {
-		return ctrl.Result{RequeueAfter: requeue.From(now).Every(interval).Timeout(started, timeout).After()}
-	}
+func deadlineAware(_ time.Duration, plan requeue.Plan) ctrl.Result {
+	return ctrl.Result{RequeueAfter: plan.After()}
 }
 
 // deadlineTold is deadlineAware and tells the queue of the deadline.
-func deadlineTold(interval time.Duration) Next {
-	return func(now, started time.Time, timeout time.Duration) ctrl.Result {
-		return deadlinequeue.Result(requeue.From(now).Every(interval).Timeout(started, timeout).Decide())
-	}
+func deadlineTold(_ time.Duration, plan requeue.Plan) ctrl.Result {
+	return deadlinequeue.Result(plan.Decide())
 }
 
 // Event is the end of one reconcile.
@@ -92,14 +88,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 	}
 	if p.Status.Phase == v1alpha1.PhaseRunning {
-		now, started, timeout := r.Clock.Now(), startOf(&p), stepOf(&p).Timeout()
-		if !requeue.Expired(started, timeout, requeue.ClockFunc(func() time.Time { return now })) {
-			result = r.Next(now, started, timeout)
-		} else {
+		plan := requeue.From(r.Clock.Now()).Every(r.Interval).Timeout(startOf(&p), stepOf(&p).Timeout())
+		if plan.Expired() {
 			if err := r.patch(ctx, &p, fail); err != nil {
 				return ctrl.Result{}, err
 			}
-			event.Failed, event.Late = true, r.Clock.Since(started.Add(timeout))
+			event.Failed, event.Late = true, r.Clock.Since(plan.Decide().Overdue)
+		} else {
+			result = r.Next(r.Interval, plan)
 		}
 	}
 	event.Phase, event.Wait = p.Status.Phase, result.RequeueAfter

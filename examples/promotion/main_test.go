@@ -57,7 +57,7 @@ func startController(t *testing.T, cfg *rest.Config) (events <-chan Event, stop 
 	ctx, cancel := context.WithCancel(t.Context())
 	seen, synced, stopped := make(chan Event, 100), make(chan struct{}), make(chan error, 1)
 	go func() {
-		r := Reconciler{Next: deadlineAware(poll), Observe: func(e Event) { seen <- e }}
+		r := Reconciler{Interval: poll, Next: deadlineAware, Observe: func(e Event) { seen <- e }}
 		stopped <- control(ctx, cfg, "default", controller.Options{MaxConcurrentReconciles: workers}, r, synced)
 	}()
 	select {

@@ -25,9 +25,9 @@ func TestLoadManifests_shipped(t *testing.T) {
 
 func TestLoadManifests_bad(t *testing.T) {
 	good := document("good", "timeout: 1s")
-	replace := func(old, new string) string {
+	replace := func(old, with string) string {
 		require.Contains(t, good, old)
-		return strings.Replace(good, old, new, 1)
+		return strings.Replace(good, old, with, 1)
 	}
 	tests := []struct{ why, documents, want string }{
 		{"a timeout that is no duration", good + document("bad", "timeout: banana"),

@@ -33,7 +33,7 @@ import (
 type contender struct {
 	title     string
 	namespace string
-	next      func(interval time.Duration) Next
+	next      Next
 	queue     newQueue // nil: controller-runtime's
 }
 
@@ -107,7 +107,7 @@ func race(ctx context.Context, cfg *rest.Config, manifests []manifest, load bool
 	for i, c := range b.contenders {
 		synced := make(chan struct{})
 		settings.NewQueue = c.queue
-		r := Reconciler{Next: c.next(b.interval), Ballast: extra.look, Observe: func(e Event) { b.observe(i, e) }}
+		r := Reconciler{Interval: b.interval, Next: c.next, Ballast: extra.look, Observe: func(e Event) { b.observe(i, e) }}
 		controllers.Go(func() {
 			err := control(ctx, cfg, c.namespace, settings, r, synced)
 			if err != nil {

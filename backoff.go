@@ -1,0 +1,35 @@
+package requeue
+
+import (
+	"math"
+	"time"
+)
+
+// Backoff returns when to try again after the given number of failed attempts,
+// the last of them at last: last + min(base*2^(attempt-1), ceiling). attempt < 1
+// counts as 1. A zero last means that nothing was tried: the answer is zero, and
+// a [Plan] ignores it.
+//
+// base <= 0 means no wait: the answer is last. ceiling <= 0 means no ceiling, as in
+// the Backoff of k8s.io/apimachinery/pkg/util/wait. Where base is above the
+// ceiling, the ceiling wins, also for the first attempt; the exponential backoff of
+// cert-manager raises the ceiling to base instead. The delay saturates at the
+// longest time.Duration, about 292 years.
+//
+// Try again once the clock has reached the answer; until then give it to [Plan.At],
+// next to the deadline that the wait must not sleep through.
+func Backoff(last time.Time, attempt int, base, ceiling time.Duration) time.Time {
+	if last.IsZero() || base <= 0 {
+		return last
+	}
+	if ceiling <= 0 {
+		ceiling = math.MaxInt64
+	}
+	delay := ceiling
+	if attempt <= 1 {
+		delay = min(base, ceiling)
+	} else if shift := attempt - 1; base <= ceiling>>shift {
+		delay = base << shift
+	}
+	return last.Add(delay)
+}
