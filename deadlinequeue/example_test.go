@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/requeue-go/requeue"
@@ -22,17 +24,49 @@ func Example_controllerRuntime() {
 	options := controller.Options{
 		NewQueue: deadlinequeue.NewQueue,
 		Reconciler: reconcile.Func(func(context.Context, reconcile.Request) (reconcile.Result, error) {
-			now := time.Now()
-			if requeue.Expired(started, timeout, requeue.ClockFunc(func() time.Time { return now })) {
+			plan := requeue.From(time.Now()).Every(poll).Timeout(started, timeout)
+			if plan.Expired() {
 				return reconcile.Result{}, nil // fail the step here
 			}
-			return deadlinequeue.Result(requeue.From(now).Every(poll).Timeout(started, timeout).Decide()), nil
+			if err := runStep(); err != nil {
+				return deadlinequeue.Failed(plan.Decide()), err
+			}
+			return deadlinequeue.Result(plan.Decide()), nil
 		}),
 	}
 
 	result, err := options.Reconciler.Reconcile(context.Background(), reconcile.Request{})
 	fmt.Println(result.RequeueAfter.Round(time.Second), err)
 	// Output: 2m0s <nil>
+}
+
+func runStep() error { return nil }
+
+// A step that has failed: the rate limiter says when to try again, and the step's
+// deadline ends that wait.
+func ExampleFailed() {
+	now := time.Now()
+	plan := requeue.From(now).Every(5*time.Minute).Timeout(now, time.Minute)
+
+	result := deadlinequeue.Failed(plan.Decide())
+	fmt.Println(result.RequeueAfter, result.Priority != nil)
+	// Output: 0s true
+}
+
+// An event handler tells a deadline that was moved. The latest word counts.
+func ExamplePriority() {
+	q := deadlinequeue.New("", deadlinequeue.Options[string]{})
+	defer q.ShutDown()
+	tell := func(key string, deadline time.Time) {
+		q.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(deadlinequeue.Priority(deadline))}, key)
+	}
+	tell("default/moved", time.Now().Add(-time.Hour))
+	tell("default/late", time.Now().Add(-time.Minute))
+	tell("default/moved", time.Now().Add(time.Hour))
+
+	first, _ := q.Get()
+	fmt.Println(first)
+	// Output: default/late
 }
 
 // The deadlines of the first list after a restart are known to nobody but the
@@ -73,11 +107,11 @@ func ExampleQueue_Requeue() {
 	looks := 0
 	sync := func(string) requeue.Decision {
 		looks++
-		now := time.Now()
-		if requeue.Expired(started, 20*time.Millisecond, requeue.ClockFunc(func() time.Time { return now })) {
+		plan := requeue.From(time.Now()).Every(time.Minute).Timeout(started, 20*time.Millisecond)
+		if plan.Expired() {
 			return requeue.Decision{} // acted on, nothing to wait for
 		}
-		return requeue.From(now).Every(time.Minute).Timeout(started, 20*time.Millisecond).Decide()
+		return plan.Decide()
 	}
 
 	queue.Add("default/job")

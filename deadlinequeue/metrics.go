@@ -2,6 +2,7 @@ package deadlinequeue
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -40,15 +41,26 @@ func newMetrics[T comparable](q *Queue[T], name string, p workqueue.MetricsProvi
 	}
 	return &metrics[T]{
 		q:          q,
-		depth:      p.NewDepthMetric(name),
-		adds:       p.NewAddsMetric(name),
-		latency:    p.NewLatencyMetric(name),
-		work:       p.NewWorkDurationMetric(name),
-		unfinished: p.NewUnfinishedWorkSecondsMetric(name),
-		longest:    p.NewLongestRunningProcessorSecondsMetric(name),
-		retries:    p.NewRetriesMetric(name),
+		depth:      given(p.NewDepthMetric, "NewDepthMetric", name),
+		adds:       given(p.NewAddsMetric, "NewAddsMetric", name),
+		latency:    given(p.NewLatencyMetric, "NewLatencyMetric", name),
+		work:       given(p.NewWorkDurationMetric, "NewWorkDurationMetric", name),
+		unfinished: given(p.NewUnfinishedWorkSecondsMetric, "NewUnfinishedWorkSecondsMetric", name),
+		longest:    given(p.NewLongestRunningProcessorSecondsMetric, "NewLongestRunningProcessorSecondsMetric", name),
+		retries:    given(p.NewRetriesMetric, "NewRetriesMetric", name),
 		lateness:   latenessOf(name),
 	}
+}
+
+// given returns what a method of the MetricsProvider returns, which must be
+// something.
+func given[M comparable](method func(string) M, called, name string) M {
+	m := method(name)
+	var none M
+	if m == none {
+		panic(fmt.Sprintf("deadlinequeue: MetricsProvider.%s(%q) returned nil; want a metric", called, name))
+	}
+	return m
 }
 
 func (m *metrics[T]) retried() {
@@ -65,9 +77,16 @@ func (m *metrics[T]) added() {
 	}
 }
 
-// dropped counts a ready item that a shutdown has dropped.
-func (m *metrics[T]) dropped() {
-	if m != nil {
+// dropped counts n ready items that a shutdown has dropped.
+func (m *metrics[T]) dropped(n int) {
+	if m == nil {
+		return
+	}
+	if depth, ok := m.depth.(interface{ Sub(float64) }); ok { // all gauges of Prometheus
+		depth.Sub(float64(n))
+		return
+	}
+	for range n {
 		m.depth.Dec()
 	}
 }
@@ -78,9 +97,10 @@ func (m *metrics[T]) handedOut(e *entry[T], now int64) {
 		return
 	}
 	m.depth.Dec()
-	m.latency.Observe(seconds(now - e.soft))
-	if urgency := e.urgency(); urgency <= now {
-		m.lateness.Observe(seconds(saturatingAdd(now, -urgency)))
+	// Not below 0, also with a clock that was set back.
+	m.latency.Observe(seconds(max(now-e.soft, 0)))
+	if e.deadline <= now {
+		m.lateness.Observe(seconds(saturatingAdd(now, -e.deadline)))
 	}
 	if m.timer == nil && !m.q.shuttingDown {
 		m.watch()
@@ -99,7 +119,7 @@ func (m *metrics[T]) watch() {
 		go func() {
 			m.q.mu.Lock()
 			defer m.q.mu.Unlock()
-			m.setUnfinished()
+			m.setUnfinished(m.q.observe(m.q.clock.Now()))
 			if m.timer = nil; m.q.processing > 0 && !m.q.shuttingDown {
 				m.watch()
 			}
@@ -107,11 +127,10 @@ func (m *metrics[T]) watch() {
 	})
 }
 
-func (m *metrics[T]) setUnfinished() {
-	now := m.q.now()
+func (m *metrics[T]) setUnfinished(now int64) {
 	var total, longest int64
-	for e := m.q.running.head; e != nil; e = e.next {
-		took := now - e.handed
+	for e := m.q.running.head; e != nil; e = e.level.next {
+		took := max(now-e.handed, 0)
 		total += took
 		longest = max(longest, took)
 	}

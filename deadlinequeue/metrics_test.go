@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/requeue-go/requeue"
 	"github.com/requeue-go/requeue/deadlinequeue"
 )
 
@@ -183,6 +184,89 @@ func TestMetrics_leaveNoTimer(t *testing.T) {
 		q.ShutDown()
 		_, _ = q.Get()
 		assert.Zero(t, timers())
+	})
+}
+
+// ticking is a clock that goes on with every reading, so that one who reads it twice
+// in a call sees two times. Its timers do not get to run, so all readings are those of
+// calls.
+type ticking struct {
+	lateTimers
+	readings int
+}
+
+func (c *ticking) Now() time.Time {
+	c.readings++
+	c.Step(time.Microsecond)
+	return c.FakeClock.Now()
+}
+
+// least keeps the least value that was observed.
+type least struct{ *provider }
+
+func (l least) NewLatencyMetric(string) workqueue.HistogramMetric      { return leastMetric{l, "latency"} }
+func (l least) NewWorkDurationMetric(string) workqueue.HistogramMetric { return leastMetric{l, "work"} }
+
+type leastMetric struct {
+	least
+	name string
+}
+
+func (m leastMetric) Observe(v float64) { m.sums[m.name] = min(m.sums[m.name], v) }
+
+// The clock is read once a call, so no duration is below 0.
+func TestMetrics_oneReadingACall(t *testing.T) {
+	clock := &ticking{lateTimers: lateTimers{FakeClock: testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}}
+	p := least{&provider{sums: map[string]float64{}}}
+	q := deadlinequeue.New(unique(), deadlinequeue.Options[string]{Clock: clock, MetricsProvider: p})
+	defer q.ShutDown()
+	reads := func(call string, f func()) {
+		t.Helper()
+		before := clock.readings
+		f()
+		assert.Equal(t, 1, clock.readings-before, call)
+	}
+	for range 10 {
+		reads("AddAfter", func() { q.AddAfter("a", time.Second) })
+		reads("Add", func() { q.Add("b") })
+		clock.Step(time.Second)
+		for _, want := range []string{"b", "a"} { // a is woken by the Get that hands it out
+			var item string
+			reads("Get", func() { item, _ = q.Get() })
+			require.Equal(t, want, item)
+			reads("Requeue", func() { q.Requeue(item, requeue.From(clock.FakeClock.Now()).Every(time.Minute).Decide()) })
+			reads("Done", func() { q.Done(item) })
+		}
+		reads("Len", func() { assert.Zero(t, q.Len()) })
+		// A clock that is set back.
+		q.Add("c")
+		clock.Step(-time.Hour)
+		item, _ := q.Get()
+		require.Equal(t, "c", item)
+		clock.Step(-time.Hour)
+		q.Done("c")
+		assert.GreaterOrEqual(t, q.Load().Service, time.Duration(0))
+		clock.Step(3 * time.Hour)
+		for q.Len() > 0 {
+			item, _ := q.Get()
+			q.Done(item)
+		}
+	}
+	assert.Zero(t, p.sums["latency"], "the least that was observed")
+	assert.Zero(t, p.sums["work"], "the least that was observed")
+}
+
+// noLongest forgets one metric.
+type noLongest struct{ *provider }
+
+func (noLongest) NewLongestRunningProcessorSecondsMetric(string) workqueue.SettableGaugeMetric {
+	return nil
+}
+
+func TestMetrics_aProviderWithoutAMetricIsRefused(t *testing.T) {
+	p := noLongest{&provider{sums: map[string]float64{}}}
+	assert.PanicsWithValue(t, `deadlinequeue: MetricsProvider.NewLongestRunningProcessorSecondsMetric("jobs") returned nil; want a metric`, func() {
+		deadlinequeue.New("jobs", deadlinequeue.Options[string]{MetricsProvider: p})
 	})
 }
 

@@ -1,6 +1,9 @@
 package deadlinequeue_test
 
 import (
+	"cmp"
+	"flag"
+	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -13,34 +16,89 @@ import (
 	"pgregory.net/rapid"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 
+	"github.com/requeue-go/requeue"
 	"github.com/requeue-go/requeue/deadlinequeue"
 )
 
 // model is the slow, obvious twin of the queue: a slice of keys, scanned each
-// time, with the rules of the package documentation one by one.
+// time, and what has happened to each as facts.
 type model struct {
-	keys  []*modelKey // those that the queue holds
-	share int
-	turn  int
-	seq   int
-	down  bool
-	drain bool
+	keys       []*modelKey // those that the queue holds
+	every      int         // 0: never the oldest
+	turn       int
+	seq        int
+	down       bool
+	drain      bool
+	deadlineOf map[int]time.Time // nil: the option is not set
+	asked      map[int]int       // how often DeadlineOf was asked for a key
+	failures   map[int]int       // of the limiter
 }
 
 type modelKey struct {
 	key        int
-	waits      bool // has a soft wait or a deadline of its own
-	isReady    bool
 	processing bool
-	failed     bool
+	ready      bool
+	readySince int // counted, as place is
+	place      int
 	priority   int
-	soft       time.Time // zero: none
-	deadline   time.Time // not seen by a hand-out; zero: none
-	seen       time.Time // that had passed at the last hand-out; zero: none
-	outlived   bool      // deadline was known when it was handed out, and not replaced since
-	handed     time.Time
-	came       int // since when in its place: age
-	ranked     int // since when at its priority
+	wait       time.Time // its end; zero: no wait of its own
+
+	handedOut   bool      // ever, since the queue knows the key
+	lastHandOut time.Time // if handedOut
+
+	// While it is not processed.
+	deadline time.Time // not spent; zero: none
+	retry    bool
+
+	// While it is processed.
+	with    time.Time // the deadline it was handed out with, or what a reconcile put in its place; zero: none
+	passed  bool      // one that has been spent has not been handled, as far as is known
+	spoke   bool      // the reconcile said a word
+	others  time.Time // the latest word of others; zero: none, or spent
+	limited bool      // there was a rate-limited add: the reconcile failed
+}
+
+// word is what somebody says of the deadline of a key.
+type word struct {
+	said   bool
+	at     time.Time // zero: there is none
+	spent  bool      // whatever the instant
+	silent bool      // about deadlines that have passed
+}
+
+// modelAdd is an add of any kind.
+type modelAdd struct {
+	key      int
+	priority int
+	after    time.Duration
+	limited  bool
+	word     *time.Time        // of others
+	decision *requeue.Decision // of a reconcile: Result or Requeue
+	failed   bool              // the decision was passed to Failed
+	requeue  bool              // by Requeue
+}
+
+func limit(key int) time.Duration { return time.Duration(key) * 10 * time.Second } // 0 for the key 0
+
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// rounded is a deadline as the queue gets to know it.
+func rounded(t, now time.Time) time.Time {
+	switch left := t.Sub(now); { // 292 years are as far as the queue can see
+	case t.IsZero(), left == math.MaxInt64:
+		return time.Time{}
+	case left == math.MinInt64: // all alike
+		return time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC)
+	}
+	if r := t.Truncate(time.Microsecond); r.Before(t) {
+		return r.Add(time.Microsecond)
+	}
+	return t
 }
 
 func (m *model) find(key int) *modelKey {
@@ -52,171 +110,280 @@ func (m *model) find(key int) *modelKey {
 	return nil
 }
 
-func sooner(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
-
-func (k *modelKey) wake() time.Time { return sooner(k.soft, k.deadline) }
-
-func (k *modelKey) urgency() time.Time {
-	if k.failed {
-		return sooner(k.deadline, k.seen)
-	}
-	return k.deadline
-}
-
 func (m *model) number() int {
 	m.seq++
 	return m.seq
 }
 
-func (m *model) add(now time.Time, key, priority int, after time.Duration, deadline time.Time, failed bool) {
+func (m *model) ask(key int, now time.Time) word {
+	m.asked[key]++
+	return word{said: true, at: rounded(m.deadlineOf[key], now)}
+}
+
+func (m *model) add(now time.Time, a modelAdd) {
 	if m.down {
 		return
 	}
-	k := m.find(key)
+	k := m.find(a.key)
 	if k == nil {
-		k = &modelKey{key: key}
+		k = &modelKey{key: a.key}
 		m.keys = append(m.keys, k)
 	}
-	if !deadline.IsZero() { // it keeps the priority of the last hand-out
-		priority = k.priority
-	}
-	if !k.isReady && k.soft.IsZero() { // nothing but a deadline may be left
-		k.priority, k.came = priority, m.number()
-	}
-	if priority > k.priority {
-		k.priority = priority
-		k.ranked = m.number()
-		if k.waits {
-			k.came = m.number()
+	wait := a.after
+	if a.limited {
+		m.failures[a.key]++
+		if l := limit(a.key); a.after <= 0 || l < a.after {
+			wait = l
 		}
 	}
-	k.failed = k.failed || failed
+	if a.failed && a.decision.Cause == requeue.CauseNotBefore {
+		// The limiter counts the failure, and its wait is not used.
+		wait = a.decision.After
+	}
+
+	var w word
 	switch {
-	case deadline.IsZero():
-	case k.handed.IsZero() && !deadline.After(now) && after > 0:
-		k.failed, k.seen = true, sooner(k.seen, deadline)
-	case deadline.After(k.handed) && k.outlived:
-		k.deadline, k.outlived = deadline, false
-	case k.handed.IsZero() || deadline.After(k.handed):
-		k.deadline = sooner(k.deadline, deadline)
+	case a.word != nil:
+		w = word{said: true, at: rounded(*a.word, now)}
+	case a.decision != nil:
+		w = k.decided(a.decision, a.failed, now)
+	}
+	m.prioritize(k, a.priority, w.said || a.requeue)
+	byReconcile := w.said && a.decision != nil
+	if !w.said && m.deadlineOf != nil {
+		w = m.ask(a.key, now)
+	}
+	k.hear(w, byReconcile, wait, now)
+	k.limited = k.limited || k.processing && a.limited
+
+	switch {
+	case k.ready:
+	case wait <= 0:
+		m.makeReady(k) // at the place of the first add of a wait that this ends
+	default:
+		k.wait = sooner(k.wait, now.Add(wait))
+	}
+	m.wakeUp(now)
+}
+
+// prioritize is what an add does to the priority and the place of a key.
+func (m *model) prioritize(k *modelKey, priority int, keeps bool) {
+	// Idle, or it waits for a deadline only: else it would be ready or wait.
+	// So is a key that is processed, and was not added since its hand-out.
+	first := !k.ready && k.wait.IsZero()
+	switch {
+	case keeps:
+		priority = k.priority
+	case !first:
+		priority = max(priority, k.priority)
+	}
+	if first || priority > k.priority {
+		k.place = m.number()
+	}
+	k.priority = priority
+}
+
+// decided is the word of a reconcile that ends with Result(d), Requeue(d) or
+// Failed(d).
+func (k *modelKey) decided(d *requeue.Decision, failed bool, now time.Time) word {
+	held := d.Cause == requeue.CauseNotBefore
+	floor := now.Add(d.After) // counted from the add
+	ahead, overdue := !d.Deadline.IsZero(), !d.Overdue.IsZero()
+	switch {
+	case held && ahead && d.Deadline.Before(d.Now.Add(d.After)):
+		return word{said: true, at: floor}
+	case held && overdue && !ahead:
+		// Of a key that is not processed nobody knows any more.
+		if k.passed || !k.processing {
+			return word{said: true, spent: true}
+		}
+		return word{said: true, at: floor}
+	case held && failed:
+		// What is known of a deadline after the floor stays.
+		stands := k.deadline
+		if k.processing {
+			stands = k.with
+		}
+		if !stands.After(floor) {
+			stands = time.Time{}
+		}
+		return word{said: true, at: stands, silent: true}
+	case held && ahead:
+		// Also with an overdue one besides: what the key was handed out with would break
+		// the floor.
+		return word{said: true, at: rounded(d.Deadline, now)}
+	case ahead && overdue && k.processing && !k.with.IsZero() && !k.with.After(now):
+		// It has passed since the hand-out, and the reconcile did not handle it.
+		return word{said: true, at: k.with, silent: true}
+	case ahead && overdue:
+		return word{said: true, at: rounded(d.Deadline, now), silent: true}
+	case ahead:
+		return word{said: true, at: rounded(d.Deadline, now)}
+	case overdue:
+		return word{said: true, at: rounded(d.Overdue, now)}
 	case failed:
-		k.seen = sooner(k.seen, deadline)
+		return word{said: true}
+	}
+	return word{}
+}
+
+// hear takes a word that comes with a wait (or none, if wait <= 0).
+func (k *modelKey) hear(w word, byReconcile bool, wait time.Duration, now time.Time) {
+	if !w.said {
+		return
+	}
+	spent := w.spent || !w.at.IsZero() && k.handedOut && !w.at.After(k.lastHandOut)
+	at := w.at
+	if spent {
+		at = time.Time{}
 	}
 	switch {
-	case k.isReady:
-	case after <= 0:
-		m.makeReady(k)
+	case k.processing && byReconcile:
+		k.with, k.spoke = at, true
+		if !w.silent {
+			k.passed = spent
+		}
+	case k.processing:
+		k.others = at
+	case !k.handedOut && !k.ready && !at.IsZero() && !at.After(now) && wait > 0:
+		k.deadline, k.retry = time.Time{}, true
 	default:
-		k.waits = true
-		k.soft = sooner(k.soft, now.Add(after))
+		k.deadline, k.retry = at, k.retry && (spent || w.silent)
 	}
 }
 
 func (m *model) makeReady(k *modelKey) {
-	k.waits, k.isReady, k.soft = false, true, time.Time{}
-	if !k.processing {
-		k.came, k.ranked = m.number(), m.number()
-	}
+	k.ready, k.wait, k.readySince = true, time.Time{}, m.number()
 }
 
-// wakeUp makes ready what has waited long enough, in the order of the waits.
+// wakes is when a wait or a deadline makes the key ready, zero if none does.
+func (k *modelKey) wakes() time.Time {
+	if k.processing { // its deadline is not looked at before Done
+		return k.wait
+	}
+	return sooner(k.wait, k.deadline)
+}
+
+// wakeUp makes ready what has waited long enough, in the order of the ends and
+// then of the places.
 func (m *model) wakeUp(now time.Time) {
+	if m.down {
+		return
+	}
 	var due []*modelKey
 	for _, k := range m.keys {
-		if k.waits && !k.wake().IsZero() && !k.wake().After(now) {
+		if !k.ready && !k.wakes().IsZero() && !k.wakes().After(now) {
 			due = append(due, k)
 		}
 	}
 	slices.SortFunc(due, func(a, b *modelKey) int {
-		if c := a.wake().Compare(b.wake()); c != 0 {
-			return c
-		}
-		return a.came - b.came
+		return cmp.Or(a.wakes().Compare(b.wakes()), a.place-b.place)
 	})
 	for _, k := range due {
 		m.makeReady(k)
+		k.place = m.number()
 	}
 }
 
-// next returns the key that is handed out at now, nil if there is none.
-func (m *model) next(now time.Time) *modelKey {
-	m.wakeUp(now)
-	var oldest, due, first *modelKey
+func (k *modelKey) isDue(now time.Time) bool { return !k.deadline.IsZero() && !k.deadline.After(now) }
+
+// class is 0 for a deadline that has passed, 1 for a retry and 2 for the others.
+func (k *modelKey) class(now time.Time) int {
+	switch {
+	case k.isDue(now):
+		return 0
+	case k.retry:
+		return 1
+	}
+	return 2
+}
+
+// first is below 0 if a is handed out before b.
+func first(a, b *modelKey, now time.Time) int {
+	c := cmp.Compare(a.class(now), b.class(now))
+	if c == 0 {
+		switch a.class(now) {
+		case 0:
+			c = a.deadline.Compare(b.deadline)
+		case 1:
+			c = a.lastHandOut.Compare(b.lastHandOut) // zero if never
+		case 2:
+			c = cmp.Compare(b.priority, a.priority)
+		}
+	}
+	return cmp.Or(c, a.place-b.place)
+}
+
+// available lists the keys that may be handed out.
+func (m *model) available() (keys []*modelKey) {
 	for _, k := range m.keys {
-		if !k.isReady || k.processing {
-			continue
-		}
-		if oldest == nil || k.came < oldest.came {
-			oldest = k
-		}
-		if u := k.urgency(); !u.IsZero() && !u.After(now) {
-			if due == nil || u.Before(due.urgency()) || u.Equal(due.urgency()) && k.came < due.came {
-				due = k
-			}
-		} else if first == nil || k.priority > first.priority || k.priority == first.priority && k.ranked < first.ranked {
-			first = k
+		if k.ready && !k.processing {
+			keys = append(keys, k)
 		}
 	}
-	if oldest == nil {
-		return nil
-	}
-	chosen := due
-	if chosen == nil {
-		chosen = first
-	}
-	m.turn++
-	if m.share > 0 && m.turn >= m.share {
-		m.turn, chosen = 0, oldest
-	}
-	u := chosen.urgency()
-	chosen.seen = time.Time{}
-	if !u.IsZero() && !u.After(now) {
-		chosen.seen = u
-	}
-	if !chosen.deadline.After(now) {
-		chosen.deadline = time.Time{}
-	}
-	chosen.isReady, chosen.processing, chosen.failed = false, true, false
-	chosen.handed = now
-	chosen.outlived = !chosen.deadline.IsZero()
-	chosen.waits = chosen.outlived && !m.down
-	return chosen
+	return keys
 }
 
-func (m *model) done(key int) {
+// handOut hands out a key. There must be one that is available.
+func (m *model) handOut(now time.Time) *modelKey {
+	keys := m.available()
+	k := slices.MinFunc(keys, func(a, b *modelKey) int { return first(a, b, now) })
+	m.turn++
+	if m.every > 0 && m.turn%m.every == 0 {
+		oldest := slices.MinFunc(keys, func(a, b *modelKey) int { return a.readySince - b.readySince })
+		if k.class(now) != 2 || oldest.class(now) != 2 || k.priority != oldest.priority {
+			k = oldest
+		}
+	}
+	k.passed = k.isDue(now) || k.retry
+	k.with = k.deadline
+	if k.isDue(now) {
+		k.with = time.Time{}
+	}
+	k.ready, k.processing, k.retry, k.deadline = false, true, false, time.Time{}
+	k.spoke, k.limited, k.others = false, false, time.Time{}
+	k.handedOut, k.lastHandOut = true, now
+	return k
+}
+
+func (m *model) done(now time.Time, key int) {
 	k := m.find(key)
 	if k == nil || !k.processing {
 		return
 	}
-	k.processing, k.outlived = false, false
-	if k.isReady {
-		k.came, k.ranked = m.number(), m.number()
-	}
-	m.drop()
-}
-
-// drop forgets the keys that are in no state.
-func (m *model) drop() {
-	m.keys = slices.DeleteFunc(m.keys, func(k *modelKey) bool { return !k.processing && !k.isReady && !k.waits })
-}
-
-func (m *model) shutDown(now time.Time, drain bool) {
-	if !m.down {
-		m.wakeUp(now)
-	}
-	m.down, m.drain = true, drain
-	for _, k := range m.keys {
-		k.waits = false
-		if !drain {
-			k.isReady = false
+	if !k.spoke && !k.limited { // silence
+		k.with = time.Time{}
+		if m.deadlineOf != nil && !m.down {
+			if w := m.ask(key, now); w.at.After(k.lastHandOut) {
+				k.with = w.at
+			}
 		}
 	}
-	m.drop()
+	k.processing = false
+	k.deadline = sooner(k.with, k.others)
+	k.retry = k.limited && k.passed
+	if k.ready {
+		k.place, k.readySince = m.number(), m.number()
+	}
+	m.wakeUp(now)
+	m.forget()
+}
+
+// forget drops the keys that are in no state.
+func (m *model) forget() {
+	m.keys = slices.DeleteFunc(m.keys, func(k *modelKey) bool {
+		// A shutdown also drops a deadline that passes while its key is processed.
+		return !k.processing && !k.ready && (m.down || k.wait.IsZero() && k.deadline.IsZero())
+	})
+}
+
+func (m *model) shutDown(now time.Time) {
+	m.wakeUp(now)
+	m.down = true
+	for _, k := range m.keys {
+		k.wait, k.ready = time.Time{}, k.ready && m.drain
+	}
+	m.forget()
 }
 
 func (m *model) count(is func(*modelKey) bool) (n int) {
@@ -233,7 +400,7 @@ type fixedLimiter struct{ failures map[int]int }
 
 func (l *fixedLimiter) When(key int) time.Duration {
 	l.failures[key]++
-	return time.Duration(key) * 10 * time.Second // 0 for the key 0
+	return limit(key)
 }
 func (l *fixedLimiter) Forget(key int)          { delete(l.failures, key) }
 func (l *fixedLimiter) NumRequeues(key int) int { return l.failures[key] }
@@ -247,6 +414,9 @@ func TestQueue_likeItsModel(t *testing.T) {
 	if testing.Short() {
 		checks = 500
 	}
+	shrinkTime := flag.Lookup("rapid.shrinktime").Value.String()
+	require.NoError(t, flag.Set("rapid.shrinktime", "100000h")) // of virtual time
+	defer func() { _ = flag.Set("rapid.shrinktime", shrinkTime) }()
 	sequences := 0
 	synctest.Test(t, func(t *testing.T) {
 		for sequences < checks { // rapid makes 100 at a time
@@ -259,110 +429,360 @@ func TestQueue_likeItsModel(t *testing.T) {
 	})
 }
 
-func likeItsModel(t *rapid.T) {
-	share := rapid.SampledFrom([]int{0, 1, 2, 16}).Draw(t, "share")
-	drainIt := rapid.Bool().Draw(t, "drain on shutdown")
-	l := &fixedLimiter{map[int]int{}}
-	q := deadlinequeue.New("", deadlinequeue.Options[int]{RateLimiter: l, OldestEvery: &share, DrainOnShutDown: drainIt})
-	defer q.ShutDown()
-	if rapid.Bool().Draw(t, "hashes collide") {
-		deadlinequeue.Collide(q)
-	}
-	m := &model{share: share}
+const modelKeys = 6
 
-	key := rapid.IntRange(0, 5)
-	delay := rapid.SampledFrom([]time.Duration{math.MinInt64, -1, 0, 1, time.Millisecond, time.Second, 5 * time.Second, time.Minute, math.MaxInt64})
-	apart := rapid.SampledFrom([]time.Duration{-time.Hour, -5 * time.Second, -time.Microsecond, 0, time.Second, 5 * time.Second, time.Minute, time.Hour})
-	priority := rapid.SampledFrom([]int{math.MinInt, -100, 0, 0, 0, 7, math.MaxInt})
-	drawDeadline := func() time.Time {
-		switch rapid.IntRange(0, 9).Draw(t, "which") {
+var (
+	drawKey      = rapid.SampledFrom([]int{0, 1, 1, 1, 2, 2, 2, 3, 4, 5})
+	drawDelay    = rapid.SampledFrom([]time.Duration{math.MinInt64, -1, 0, 0, 1, time.Millisecond, time.Second, 5 * time.Second, time.Minute, math.MaxInt64})
+	drawInterval = rapid.SampledFrom([]time.Duration{time.Millisecond, time.Second, 5 * time.Second, time.Minute})
+	drawApart    = rapid.SampledFrom([]time.Duration{-time.Hour, -5 * time.Second, -time.Microsecond, 0, time.Second, 5 * time.Second, time.Minute, time.Hour})
+	drawFloor    = rapid.SampledFrom([]time.Duration{-time.Second, time.Second, 5 * time.Second, 10 * time.Second, time.Minute, time.Hour})
+	drawPriority = rapid.SampledFrom([]int{math.MinInt, -100, 0, 0, 0, 7, math.MaxInt})
+	drawSleep    = rapid.SampledFrom([]time.Duration{0, 1, time.Millisecond, time.Second, 10 * time.Second, 2 * time.Minute})
+	drawEnd      = rapid.SampledFrom([]string{"Result", "Result", "Failed", "Failed", "Failed", "Requeue", "RequeueAfter", "error", "error", "nothing"})
+)
+
+// run is one sequence: a queue, its model, and the world around them.
+type run struct {
+	t         *rapid.T
+	q         *deadlinequeue.Queue[int]
+	m         *model
+	deadlines map[int]time.Time // that the objects have; zero: known to be none
+	asked     map[int]int       // how often the queue asked for them
+	priority  map[int]int       // of the last hand-out
+}
+
+func now() time.Time { return time.Now().Round(0) }
+
+func (r *run) chance(of int, label string) bool { return rapid.IntRange(1, of).Draw(r.t, label) == 1 }
+
+// sleep sleeps to a whole microsecond if d is 0, so that a deadline may be now.
+func (r *run) sleep(d time.Duration) {
+	if d == 0 {
+		d = time.Microsecond - time.Duration(now().Nanosecond())%time.Microsecond
+	}
+	time.Sleep(d)
+	synctest.Wait()
+	r.m.wakeUp(now())
+}
+
+// align sleeps unless now is a whole microsecond: a span from here, as of a floor,
+// then ends at one, too.
+func (r *run) align() {
+	if now().Nanosecond()%1000 != 0 {
+		r.sleep(0)
+	}
+}
+
+// instant draws the deadline that the object has, or another one, which the object
+// often has from now on.
+func (r *run) instant(key int) time.Time {
+	known := r.deadlines[key]
+	at := now().Add(drawApart.Draw(r.t, "in")).Truncate(time.Microsecond)
+	switch rapid.SampledFrom([]string{"known", "known", "new", "new", "extreme"}).Draw(r.t, "which") {
+	case "known":
+		if !known.IsZero() {
+			return known
+		}
+	case "extreme":
+		at = time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC)
+		if rapid.Bool().Draw(r.t, "ahead") {
+			at = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+		}
+		return at
+	}
+	if rapid.Bool().Draw(r.t, "edit") {
+		r.deadlines[key] = at
+	}
+	return at
+}
+
+// decision makes a plan as a reconciler does.
+func (r *run) decision(key int) requeue.Decision {
+	floor := rapid.Bool().Draw(r.t, "floor")
+	if floor {
+		r.align()
+	}
+	p := requeue.From(now())
+	if rapid.Bool().Draw(r.t, "polls") {
+		p = p.Every(drawInterval.Draw(r.t, "interval"))
+	}
+	for range rapid.SampledFrom([]int{0, 1, 1, 2, 2, 3}).Draw(r.t, "instants") {
+		switch at := r.instant(key); rapid.IntRange(0, 5).Draw(r.t, "given as") {
 		case 0:
-			return time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC)
+			p = p.At(at)
 		case 1:
-			return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+			p = p.Upcoming(at)
+		case 2:
+			p = p.Timeout(at.Add(-time.Minute), time.Minute)
+		default:
+			p = p.Deadline(at)
 		}
-		return time.Now().Add(apart.Draw(t, "deadline in")).Truncate(time.Microsecond)
 	}
-	add := func(k, p int, after time.Duration, deadline time.Time, limited bool) {
-		o := priorityqueue.AddOpts{After: after, RateLimited: limited}
-		switch {
-		case !deadline.IsZero():
-			o.Priority = ptr.To(deadlinequeue.Priority(deadline))
-		case p != 0:
-			o.Priority = ptr.To(p)
-		}
-		if limited && !m.down {
-			if rl := time.Duration(k) * 10 * time.Second; after <= 0 || rl < after {
-				after = rl
-			}
-		}
-		q.AddWithOpts(o, k)
-		// Both saturate: 292 years are for ever.
-		m.add(time.Now(), k, p, after, deadline, limited)
+	if floor {
+		p = p.NotBefore(now().Add(drawFloor.Draw(r.t, "floor in")))
 	}
-	t.Repeat(map[string]func(*rapid.T){
-		"Add":      func(t *rapid.T) { add(key.Draw(t, "key"), 0, 0, time.Time{}, false) },
-		"AddAfter": func(t *rapid.T) { add(key.Draw(t, "key"), 0, delay.Draw(t, "after"), time.Time{}, false) },
-		"AddRateLimited": func(t *rapid.T) {
-			add(key.Draw(t, "key"), 0, 0, time.Time{}, true)
-		},
-		"AddWithPriority": func(t *rapid.T) {
-			add(key.Draw(t, "key"), priority.Draw(t, "priority"), delay.Draw(t, "after"), time.Time{}, rapid.Bool().Draw(t, "limited"))
-		},
-		"AddWithDeadline": func(t *rapid.T) {
-			add(key.Draw(t, "key"), 0, delay.Draw(t, "after"), drawDeadline(), rapid.IntRange(0, 3).Draw(t, "limited") == 0)
-		},
-		"Get": func(t *rapid.T) {
-			if m.down && !m.drain {
-				_, _, down := q.GetWithPriority()
-				require.True(t, down)
+	return p.Decide()
+}
+
+// add adds by AddWithOpts, and says nothing but what others say.
+func (r *run) add(a modelAdd) {
+	o := priorityqueue.AddOpts{After: a.after, RateLimited: a.limited}
+	switch {
+	case a.word != nil:
+		o.Priority = ptr.To(deadlinequeue.Priority(*a.word))
+	case a.priority != 0 || r.chance(2, "explicit"):
+		o.Priority = ptr.To(a.priority)
+	}
+	r.q.AddWithOpts(o, a.key)
+	r.m.add(now(), a)
+}
+
+func (r *run) forget(key int) {
+	r.q.Forget(key)
+	delete(r.m.failures, key)
+}
+
+func (r *run) done(key int) {
+	r.q.Done(key)
+	r.m.done(now(), key)
+}
+
+// end does what controller-runtime does with the end of a reconcile, up to Done.
+func (r *run) end(key int, how string) {
+	priority := r.priority[key]
+	switch how {
+	case "Result", "Failed", "Requeue":
+		d := r.decision(key)
+		if r.chance(5, "slow") {
+			r.sleep(drawSleep.Draw(r.t, "lag"))
+		}
+		if d.Cause == requeue.CauseNotBefore {
+			r.align()
+		}
+		none := d.Deadline.IsZero() && d.Overdue.IsZero()
+		a := modelAdd{key: key, priority: priority, after: d.After, decision: &d}
+		switch how {
+		case "Result":
+			result := deadlinequeue.Result(d)
+			require.Equal(r.t, d.After, result.RequeueAfter)
+			require.Equal(r.t, none, result.Priority == nil)
+			r.forget(key)
+			if d.After == 0 {
 				return
 			}
-			now := time.Now()
-			m.wakeUp(now)
-			if m.count(func(k *modelKey) bool { return k.isReady && !k.processing }) == 0 {
-				if m.down && m.count(func(k *modelKey) bool { return k.isReady }) == 0 {
-					_, down := q.Get()
-					require.True(t, down)
-				}
-				return // it would wait
+			r.q.AddWithOpts(priorityqueue.AddOpts{After: d.After, Priority: cmp.Or(result.Priority, &priority)}, key)
+		case "Failed":
+			result := deadlinequeue.Failed(d)
+			require.Zero(r.t, result.RequeueAfter)
+			require.NotNil(r.t, result.Priority)
+			r.q.AddWithOpts(priorityqueue.AddOpts{RateLimited: true, Priority: result.Priority}, key)
+			a.after, a.limited, a.failed = 0, true, true
+		case "Requeue":
+			r.q.Requeue(key, d)
+			if d.After == 0 {
+				return
 			}
-			before := map[int]int{}
-			for _, k := range m.keys {
-				before[k.key] = k.priority
+			a.requeue = true
+		}
+		r.m.add(now(), a)
+	case "RequeueAfter":
+		r.forget(key)
+		r.add(modelAdd{key: key, priority: priority, after: drawInterval.Draw(r.t, "requeue after")})
+	case "error":
+		r.add(modelAdd{key: key, priority: priority, limited: true})
+	case "nothing":
+		r.forget(key)
+	}
+}
+
+// processed picks a key that is processed, or hands one out for it; false if there
+// is none.
+func (r *run) processed() (int, bool) {
+	var keys []int
+	for key := range modelKeys {
+		if k := r.m.find(key); k != nil && k.processing {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return r.get()
+	}
+	return rapid.SampledFrom(keys).Draw(r.t, "processed"), true
+}
+
+// get hands out a key; false if there is none.
+func (r *run) get() (int, bool) {
+	left := r.m.count(func(k *modelKey) bool { return k.ready })
+	isThere := len(r.m.available()) > 0
+	if !isThere && !(r.m.down && left == 0) {
+		return 0, false // it would wait
+	}
+	type got struct {
+		key, priority int
+		down          bool
+	}
+	c := make(chan got, 1)
+	go func() {
+		key, priority, down := r.q.GetWithPriority()
+		c <- got{key, priority, down}
+	}()
+	synctest.Wait()
+	select {
+	case g := <-c:
+		if !isThere {
+			require.True(r.t, g.down)
+			return 0, false
+		}
+		var held string
+		for _, k := range r.m.keys {
+			held += fmt.Sprintf("%+v\n", *k)
+		}
+		want := r.m.handOut(now())
+		require.Equal(r.t, got{want.key, want.priority, false}, g, "of\n%s at %v", held, now())
+		r.priority[g.key] = g.priority
+		return g.key, true
+	default:
+		require.Fail(r.t, "Get waits")
+		return 0, false
+	}
+}
+
+func (r *run) agree(t *rapid.T) {
+	require.Equal(t, r.m.count(func(k *modelKey) bool { return k.ready }), r.q.Len(), "Len")
+	require.Equal(t, len(r.m.keys), r.q.Load().Objects, "Objects")
+	require.Equal(t, r.m.down, r.q.ShuttingDown())
+	require.Equal(t, r.m.asked, r.asked, "how often DeadlineOf was asked")
+	for key := range modelKeys {
+		require.Equal(t, r.m.failures[key], r.q.NumRequeues(key), "NumRequeues")
+	}
+}
+
+func likeItsModel(t *rapid.T) {
+	every := rapid.SampledFrom([]int{-1, 1, 2, 0, 16}).Draw(t, "oldest every")
+	r := &run{t: t, deadlines: map[int]time.Time{}, asked: map[int]int{}, priority: map[int]int{}}
+	r.m = &model{every: max(every, 0), asked: map[int]int{}, failures: map[int]int{}}
+	if every == 0 {
+		r.m.every = 16
+	}
+	r.m.drain = rapid.Bool().Draw(t, "drain on shutdown")
+	o := deadlinequeue.Options[int]{
+		RateLimiter: &fixedLimiter{map[int]int{}}, OldestEvery: every, DrainOnShutDown: r.m.drain,
+	}
+	if rapid.Bool().Draw(t, "DeadlineOf") {
+		r.m.deadlineOf = r.deadlines
+		o.DeadlineOf = func(key int) (time.Time, bool) {
+			r.asked[key]++
+			if at, ok := r.deadlines[key]; ok {
+				return at, true
 			}
-			want := m.next(now)
-			got, p, down := q.GetWithPriority()
-			require.False(t, down)
-			require.Equal(t, want.key, got)
-			require.Equal(t, before[got], p)
+			return now(), false
+		}
+	}
+	r.q = deadlinequeue.New("", o)
+	defer r.q.ShutDown()
+	if rapid.Bool().Draw(t, "hashes collide") {
+		deadlinequeue.Collide(r.q)
+	}
+	r.sleep(time.Second - time.Duration(now().Nanosecond())) // a sequence begins at a whole second
+
+	someKey := func() int {
+		if rapid.Bool().Draw(t, "one that is processed") {
+			if key, ok := r.processed(); ok {
+				return key
+			}
+		}
+		return drawKey.Draw(t, "key")
+	}
+	edit := func(key int) {
+		switch rapid.IntRange(0, 5).Draw(t, "edit") {
+		case 0:
+			delete(r.deadlines, key)
+		case 1:
+			r.deadlines[key] = time.Time{}
+		default:
+			r.deadlines[key] = r.instant(key)
+		}
+	}
+	// Others say the deadline that the object has, or one of their own.
+	addWithWord := func(key int) {
+		a := modelAdd{key: key, after: drawDelay.Draw(t, "after"), limited: r.chance(4, "limited")}
+		at := r.deadlines[key]
+		if rapid.Bool().Draw(t, "of their own") {
+			at = r.instant(key)
+			if r.chance(5, "odd") {
+				at = at.Add(1) // is rounded up
+			}
+		}
+		a.word = &at
+		r.add(a)
+	}
+	reconcile := func(*rapid.T) {
+		key, ok := r.processed()
+		if !ok {
+			return
+		}
+		if r.chance(2, "takes long") {
+			r.sleep(drawSleep.Draw(t, "for"))
+		}
+		r.end(key, drawEnd.Draw(t, "end"))
+		if r.chance(4, "late Done") {
+			r.sleep(drawSleep.Draw(t, "until Done"))
+		}
+		r.done(key)
+	}
+
+	t.Repeat(map[string]func(*rapid.T){
+		"Add": func(*rapid.T) {
+			a := modelAdd{key: someKey()}
+			r.q.Add(a.key)
+			r.m.add(now(), a)
 		},
-		"Done":   func(t *rapid.T) { k := key.Draw(t, "key"); q.Done(k); m.done(k) },
-		"Forget": func(t *rapid.T) { q.Forget(key.Draw(t, "key")) },
-		"Sleep": func(t *rapid.T) {
-			d := rapid.SampledFrom([]time.Duration{0, 1, time.Millisecond, time.Second, 10 * time.Second, 2 * time.Minute}).Draw(t, "for")
-			if d == 0 { // to a whole microsecond, so that a deadline may be now
-				d = time.Microsecond - time.Duration(time.Now().Nanosecond())%time.Microsecond
-			}
-			time.Sleep(d)
-			synctest.Wait()
-			m.wakeUp(time.Now())
+		"AddAfter": func(*rapid.T) {
+			a := modelAdd{key: someKey(), after: drawDelay.Draw(t, "after")}
+			r.q.AddAfter(a.key, a.after)
+			r.m.add(now(), a)
 		},
-		"ShutDown": func(t *rapid.T) {
-			if rapid.IntRange(0, 9).Draw(t, "really") == 0 {
-				q.ShutDown()
-				m.shutDown(time.Now(), drainIt)
-			}
+		"AddRateLimited": func(*rapid.T) {
+			a := modelAdd{key: someKey(), limited: true}
+			r.q.AddRateLimited(a.key)
+			r.m.add(now(), a)
 		},
-		"": func(t *rapid.T) {
-			m.wakeUp(time.Now())
-			require.Equal(t, m.count(func(k *modelKey) bool { return k.isReady }), q.Len())
-			require.Equal(t, len(m.keys), q.Load().Objects)
-			require.Equal(t, m.down, q.ShuttingDown())
-			for k := range 6 {
-				require.Equal(t, l.failures[k], q.NumRequeues(k))
+		"AddWithPriority": func(*rapid.T) {
+			r.add(modelAdd{key: someKey(), priority: drawPriority.Draw(t, "priority"), after: drawDelay.Draw(t, "after"), limited: r.chance(3, "limited")})
+		},
+		"AddWithWord":       func(*rapid.T) { addWithWord(someKey()) },
+		"AddWithWord again": func(*rapid.T) { addWithWord(someKey()) },
+		"Edit":              func(*rapid.T) { edit(drawKey.Draw(t, "key")) },
+		"Recreate": func(*rapid.T) {
+			if key, ok := r.processed(); ok {
+				r.end(key, "nothing")
+				r.done(key)
+				edit(key)
+				addWithWord(key)
 			}
 		},
+		"Get":             func(*rapid.T) { r.get() },
+		"Reconcile":       reconcile,
+		"Reconcile again": reconcile,
+		"Reconcile more":  reconcile,
+		// Without a Done, or after it.
+		"End":    func(*rapid.T) { r.end(someKey(), drawEnd.Draw(t, "end")) },
+		"Done":   func(*rapid.T) { r.done(drawKey.Draw(t, "key")) },
+		"Forget": func(*rapid.T) { r.forget(drawKey.Draw(t, "key")) },
+		"Sleep":  func(*rapid.T) { r.sleep(drawSleep.Draw(t, "for")) },
+		"SleepUntilDeadline": func(*rapid.T) {
+			if d := r.deadlines[drawKey.Draw(t, "key")].Sub(now()); d > 0 && d <= time.Hour {
+				r.sleep(d)
+			}
+		},
+		"ShutDown": func(*rapid.T) {
+			if r.chance(20, "really") {
+				r.q.ShutDown()
+				r.m.shutDown(now())
+			}
+		},
+		"": r.agree,
 	})
 	synctest.Wait()
 }

@@ -2,7 +2,7 @@ package deadlinequeue
 
 import (
 	"fmt"
-	"math"
+	"runtime"
 	"sync"
 	"time"
 
@@ -21,16 +21,18 @@ type Options[T comparable] struct {
 	RateLimiter workqueue.TypedRateLimiter[T]
 	// DeadlineOf returns the deadline of a key, false or a zero time if it has
 	// none. It is asked whenever a key is added without a deadline (the initial
-	// list after a restart, a watch event), by the goroutine that adds and
-	// outside the lock, so it may look into the queue, but adding to it would ask
-	// again. It should answer from a cache, and the same for the same object: a
-	// deadline that moves along with the clock passes again and again. nil:
-	// deadlines come with the adds only.
+	// list after a restart, a watch event), and at Done if the reconcile has
+	// neither failed nor told one, by the goroutine that calls and outside the
+	// lock; so it may look into the queue, but adding to it would ask again. It
+	// should answer from a cache, and the same for the same object: a deadline
+	// that moves along with the clock passes again and again. nil: deadlines come
+	// with the adds only.
 	DeadlineOf func(T) (time.Time, bool)
 	// OldestEvery makes one of every so many hand-outs that of the key which is
-	// ready longest, whatever its priority, so that nothing starves. nil is 16;
-	// 0 is never, strictly by deadline and priority.
-	OldestEvery *int
+	// ready longest, whatever its deadline and priority, so that nothing starves;
+	// unless its turn comes among those of its own priority anyway. 0 is the
+	// default, 16; negative is never, strictly by deadline and priority.
+	OldestEvery int
 	// Workers is how many goroutines call Get, as Load reports it. 0 detects it.
 	Workers int
 	// DrainOnShutDown hands out what is ready when ShutDown is called, as
@@ -38,10 +40,14 @@ type Options[T comparable] struct {
 	DrainOnShutDown bool
 	// MetricsProvider makes the seven metrics of work queues. nil adds to those
 	// that controller-runtime has registered. There are none if the queue has
-	// no name. It is called under the lock of the queue, so it must not call the
-	// queue. requeue_deadline_lateness_seconds is always controller-runtime's.
+	// no name. Its metrics are called under the lock of the queue, so they must
+	// not call the queue. requeue_deadline_lateness_seconds is always
+	// controller-runtime's.
 	MetricsProvider workqueue.MetricsProvider
-	// Clock is what the queue waits by. nil is the system clock.
+	// Clock is what the queue waits by. nil is the system clock. Waits are timed by
+	// the monotonic reading of its Now and deadlines by the wall clock; of a clock
+	// without monotonic readings, such as a fake one, both are the same, and a step
+	// of it moves both.
 	Clock clock.WithDelayedExecution
 }
 
@@ -65,6 +71,7 @@ type Queue[T comparable] struct {
 	processing int            // entries between Get and Done
 	running    list[T]        // those entries, by when they were handed out
 	getters    int            // goroutines that wait in Get
+	ahead      int64          // by how much the wall clock has moved ahead of the monotonic one since the epoch
 
 	timer   clock.Timer
 	timerAt int64 // when timer fires; never if none is set
@@ -86,12 +93,11 @@ var (
 // is empty. New panics if an option is wrong, as client-go does: options are
 // written in the program, and a controller without its queue cannot start.
 func New[T comparable](name string, o Options[T]) *Queue[T] {
-	share := ptr.Deref(o.OldestEvery, 16)
-	switch {
-	case share < 0:
-		panic(fmt.Sprintf("deadlinequeue: OldestEvery is %d; want 0 (never) or more", share))
-	case o.Workers < 0:
+	if o.Workers < 0 {
 		panic(fmt.Sprintf("deadlinequeue: Workers is %d; want 0 (detect) or more", o.Workers))
+	}
+	if o.OldestEvery == 0 {
+		o.OldestEvery = 16
 	}
 	if o.RateLimiter == nil {
 		o.RateLimiter = workqueue.DefaultTypedControllerRateLimiter[T]()
@@ -106,16 +112,11 @@ func New[T comparable](name string, o Options[T]) *Queue[T] {
 		clock:      o.Clock,
 		epoch:      o.Clock.Now(),
 		entries:    newTable[T](),
-		order:      newOrder[T](share),
-		waiting: heap[entry[T]]{
-			less: func(a, b *entry[T]) bool {
-				x, y := a.wake(), b.wake()
-				return x < y || x == y && a.before(b)
-			},
-			place: func(e *entry[T]) *int32 { return &e.place },
-		},
-		timerAt: never,
-		load:    load{given: o.Workers > 0, workers: o.Workers},
+		order:      newOrder[T](o.OldestEvery),
+		waiting:    heap[entry[T]]{less: earlier[T], place: func(e *entry[T]) *int32 { return &e.place }},
+		running:    newList[T](),
+		timerAt:    never,
+		load:       load{given: o.Workers > 0, workers: o.Workers},
 	}
 	q.cond = sync.NewCond(&q.mu)
 	q.metrics = newMetrics(q, name, o.MetricsProvider)
@@ -127,7 +128,7 @@ func New[T comparable](name string, o Options[T]) *Queue[T] {
 //
 //	controller.Options{NewQueue: deadlinequeue.NewQueue}
 //
-// For other options or another type of request, give controller.Options a
+// and reconcilers return [Result], or [Failed] with an error. For other options or another type of request, give controller.Options a
 // function that calls [New].
 func NewQueue(controllerName string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
 	return New(controllerName, Options[reconcile.Request]{RateLimiter: limiter})
@@ -136,63 +137,68 @@ func NewQueue(controllerName string, limiter workqueue.TypedRateLimiter[reconcil
 // Add makes the item ready, unless it is already. If the item is being
 // processed, it is ready once after its Done.
 func (q *Queue[T]) Add(item T) {
-	q.add(item, priorityqueue.AddOpts{}, false)
+	q.add(item, addition{said: said{kind: silence}})
 }
 
 // AddAfter makes the item ready after the duration, or now if that is 0 or less.
 // The clock is read before AddAfter returns. Of several waits the soonest
 // counts, and an item that is ready stays so.
 func (q *Queue[T]) AddAfter(item T, duration time.Duration) {
-	q.add(item, priorityqueue.AddOpts{After: duration}, false)
+	q.add(item, addition{after: duration, said: said{kind: silence}})
 }
 
 // AddRateLimited makes the item ready when the rate limiter says so, or when its
-// deadline passes, if that is sooner. It tells the queue that the item failed: a
-// deadline that had passed when the item was handed out counts on.
+// deadline passes, if that is sooner. Before Done it tells the queue that the
+// reconcile has failed: the item keeps the deadline that it was handed out with.
 func (q *Queue[T]) AddRateLimited(item T) {
-	q.add(item, priorityqueue.AddOpts{RateLimited: true}, false)
+	q.add(item, addition{limited: true, said: said{kind: silence}})
 }
 
 // AddWithOpts adds items with a delay, a rate limit, and a priority or a deadline
 // packed by [Priority]. With both After and RateLimited the sooner counts. A
-// higher priority raises that of an item which waits or is ready, a sooner
-// deadline takes the place of the one it has. An item that comes with a deadline
-// keeps the priority that it was last handed out with.
+// higher priority raises that of an item which waits or is ready; a deadline takes
+// the place of the one that it has. An item that comes with a deadline keeps the
+// priority that it was last handed out with.
 func (q *Queue[T]) AddWithOpts(o priorityqueue.AddOpts, items ...T) {
+	a := addition{after: o.After, limited: o.RateLimited, priority: ptr.Deref(o.Priority, 0)}
+	a.said = unpack(a.priority)
+	a.keep = a.said.kind != silence
 	for _, item := range items {
-		q.add(item, o, false)
+		q.add(item, a)
 	}
 }
 
-// add adds an item. keep is set if the item comes back with the priority that it
-// was handed out with, of which a packed deadline says nothing.
-func (q *Queue[T]) add(item T, o priorityqueue.AddOpts, keep bool) {
-	priority := ptr.Deref(o.Priority, 0)
-	deadline, ok := unpack(priority)
+// addition is what an add says of a key.
+type addition struct {
+	after    time.Duration // 0 or less: ready now
+	limited  bool          // or when the rate limiter says so
+	said     said
+	priority int
+	keep     bool // in place of priority, the one that the key was last handed out with
+}
+
+func (q *Queue[T]) add(item T, a addition) {
 	// The limiter and DeadlineOf are the caller's code, hence not under the
 	// lock, and not asked in vain.
-	if (o.RateLimited || q.deadlineOf != nil) && q.ShuttingDown() {
+	if (a.limited || q.deadlineOf != nil) && q.ShuttingDown() {
 		return
 	}
-	if ok {
-		keep = true
-	} else if q.deadlineOf != nil {
-		deadline, ok = q.deadlineOf(item)
-		ok = ok && !deadline.IsZero()
+	if a.said.kind == silence && q.deadlineOf != nil {
+		a.said = said{kind: others, deadline: q.askDeadline(item)}
 	}
-	after := o.After
-	if o.RateLimited {
-		if limited := q.limiter.When(item); after <= 0 || limited < after {
-			after = limited
+	if a.limited {
+		limited := q.limiter.When(item)
+		switch {
+		case a.said.kind.holds():
+			a.after = a.said.wait
+		case a.after <= 0 || limited < a.after:
+			a.after = limited
 		}
 	}
-	a := addition{keep: keep, priority: priority, soft: never, deadline: never, failed: o.RateLimited}
-	if after > 0 {
-		a.soft = min(saturatingAdd(q.now(), int64(after)), never-1)
-	}
-	if ok {
-		a.deadline = max(min(q.timeOf(deadline), never-1), neverHanded+1)
-		a.passed = a.deadline <= q.now()
+	var t time.Time
+	timed := a.after > 0 || a.said.kind != silence || q.metrics != nil
+	if timed {
+		t = q.clock.Now()
 	}
 
 	q.mu.Lock()
@@ -200,85 +206,88 @@ func (q *Queue[T]) add(item T, o priorityqueue.AddOpts, keep bool) {
 	if q.shuttingDown {
 		return
 	}
-	if after > 0 {
+	var now int64
+	if timed {
+		now = q.observe(t)
+	}
+	if a.after > 0 {
 		q.metrics.retried()
 	}
-	q.merge(item, a)
-	if a.passed {
-		q.wakeUp(q.now())
+	q.merge(q.entries.findOrAdd(item), a, t, now)
+	if timed {
+		q.arm(now)
 	}
-	q.arm()
 }
 
-// addition is what an add says of a key; times as in entry.
-type addition struct {
-	keep     bool // priority is that of the last hand-out
-	priority int
-	soft     int64 // never: ready now
-	deadline int64
-	passed   bool // deadline is not ahead
-	failed   bool // the key was rate limited
+// askDeadline returns what DeadlineOf says, zero if that is none.
+func (q *Queue[T]) askDeadline(item T) time.Time {
+	if deadline, ok := q.deadlineOf(item); ok {
+		return deadline
+	}
+	return time.Time{}
 }
 
-// merge brings an addition together with what is known of its key.
-func (q *Queue[T]) merge(item T, a addition) {
-	e := q.entries.findOrAdd(item)
+// merge brings an addition, made at t, together with what is known of its key.
+func (q *Queue[T]) merge(e *entry[T], a addition, t time.Time, now int64) {
+	waits := a.after > 0
 	if a.keep {
 		a.priority = e.priority
 	}
-	was, inOrder := e.state, e.state == ready && !e.processing
-	if was == waiting {
+	if e.state == waiting {
 		q.waiting.remove(e) // to be put where it then belongs
 	}
+	inOrder := e.state == ready && !e.processing
+	raised := a.priority > e.priority
+	if inOrder = inOrder && (raised || a.said.kind != silence); inOrder {
+		q.order.unrank(e)
+	}
 	switch {
-	case was == idle, was == waiting && e.soft == never:
+	case e.state == idle, e.state == waiting && e.soft == never:
 		// Nothing was added since the hand-out; only a deadline may be left.
 		e.priority, e.soft = a.priority, never
 		q.order.number(e)
-	case a.priority > e.priority && was == waiting:
+	case raised:
 		e.priority = a.priority
 		q.order.number(e)
-	case a.priority > e.priority && inOrder:
-		q.order.raise(e, a.priority)
-	default:
-		e.priority = max(e.priority, a.priority)
 	}
+	if a.said.kind != silence {
+		w := a.said.at(t, now)
+		if e.handed == neverHanded && w.at <= now && waits && e.state != ready {
+			// Somebody has looked, and says when to look again: no wake-up of its own.
+			e.deadline, e.retry = never, true
+		} else {
+			e.tell(w, now)
+		}
+	}
+	e.failed = e.failed || a.limited && e.processing
+	if inOrder {
+		q.order.rank(e)
+	}
+	if e.state == ready {
+		return
+	}
+	if !waits {
+		q.makeReady(e, now)
+		return
+	}
+	e.state, e.soft = waiting, min(e.soft, saturatingAdd(now, int64(a.after)), never-1)
+	q.wait(e, now)
+}
 
-	urgency := e.urgency()
-	e.failed = e.failed || a.failed
-	switch {
-	case e.handed == neverHanded && a.passed && a.soft != never:
-		// Somebody has looked and says when to look again: no wake-up of its own.
-		e.failed, e.seen = true, min(e.seen, a.deadline)
-	case a.deadline != never && a.deadline > e.handed && a.keep && e.outlived:
-		// What the reconciler says replaces what it was handed out with: it may
-		// hold back that deadline by a floor, or have moved it.
-		e.deadline, e.outlived = a.deadline, false
-	case a.deadline > e.handed:
-		e.deadline = min(e.deadline, a.deadline)
-	case a.failed: // it was handed out since and did nothing about it
-		e.seen = min(e.seen, a.deadline)
-	}
-	if inOrder && e.urgency() != urgency {
-		q.order.hasten(e)
-	}
-
-	switch {
-	case was == ready:
-	case a.soft == never:
-		q.makeReady(e)
-	default:
-		e.state, e.soft = waiting, min(e.soft, a.soft)
+// wait puts a waiting entry where it belongs, which is among the ready if it has
+// nothing to wait for.
+func (q *Queue[T]) wait(e *entry[T], now int64) {
+	if e.wake() > now {
 		q.waiting.push(e)
+		return
 	}
+	q.order.number(e)
+	q.makeReady(e, now)
 }
 
 // makeReady makes an entry ready that was not; it is in no heap.
-func (q *Queue[T]) makeReady(e *entry[T]) {
-	e.state = ready
-	if q.metrics != nil { // nobody else asks since when
-		e.soft = q.now()
-	}
+func (q *Queue[T]) makeReady(e *entry[T], now int64) {
+	e.state, e.soft = ready, now
 	q.readyCount++
 	q.metrics.added()
 	if !e.processing {
@@ -314,13 +323,12 @@ func (q *Queue[T]) GetWithPriority() (item T, priority int, shutdown bool) {
 		if q.shuttingDown && !q.draining {
 			return item, 0, true
 		}
-		now := q.now()
+		now := q.observe(q.clock.Now())
 		q.wakeUp(now)
 		if e := q.order.next(now); e != nil {
-			priority = e.priority
 			q.handOut(e, now)
-			q.arm()
-			return e.key, priority, false
+			q.arm(now)
+			return e.key, e.priority, false
 		}
 		if q.shuttingDown && q.readyCount == 0 {
 			return item, 0, true
@@ -333,95 +341,107 @@ func (q *Queue[T]) GetWithPriority() (item T, priority int, shutdown bool) {
 }
 
 // handOut turns a ready entry, just taken out of the order, into one that is
-// being processed. Its wait is over; a deadline that is ahead is not.
+// being processed.
 func (q *Queue[T]) handOut(e *entry[T], now int64) {
 	q.readyCount--
 	q.processing++
 	q.load.working(q.getters + q.processing)
 	q.metrics.handedOut(e, now)
-	e.state, e.processing, e.handed = idle, true, now
+	e.state, e.processing, e.handed, e.soft = idle, true, now, never
+	e.spend(now)
 	q.running.push(e)
-	e.soft = never
-	if urgency := e.urgency(); urgency <= now {
-		e.seen = urgency
-	} else {
-		e.seen = never
-	}
-	e.failed = false
-	if e.deadline <= now {
-		e.deadline = never
-	}
-	e.outlived = e.deadline != never
-	if e.outlived && !q.shuttingDown {
-		e.state = waiting
-		q.waiting.push(e)
-	}
 }
 
 // Done ends the processing of an item. If the item was added since it was handed
-// out, it is ready now or waits. Done of an item that is not being processed
-// does nothing.
+// out, it is ready now or waits; if a deadline is known of it, it waits for that.
+// Done of an item that is not being processed does nothing.
 func (q *Queue[T]) Done(item T) {
-	now := q.now()
+	var deadline time.Time
+	handed, silent := q.silent(item)
+	if silent {
+		deadline = q.askDeadline(item)
+	}
+	t := q.clock.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	e := q.entries.find(item)
-	if e == nil || !e.processing {
+	e, hash := q.entries.find(item)
+	if e == nil || !e.processing || silent && e.handed != handed { // done by somebody else meanwhile
 		return
 	}
-	e.processing, e.outlived = false, false
+	now := q.observe(t)
+	took := max(now-e.handed, 0)
 	q.processing--
 	q.running.remove(e)
-	q.load.done(now - e.handed)
-	q.metrics.done(now - e.handed)
-	switch e.state {
-	case ready:
+	q.load.done(took)
+	q.metrics.done(took)
+	if e.state == waiting {
+		q.waiting.remove(e) // its deadline counts from now on
+	}
+	e.settle(timeOf(deadline, t, now))
+	switch {
+	case e.state == ready:
+		q.order.number(e)
 		q.order.push(e)
 		q.signal()
-	case idle:
-		q.entries.remove(e)
-	case waiting:
+	case e.wake() != never && !q.shuttingDown:
+		e.state = waiting
+		q.wait(e, now)
+		q.arm(now)
+	default:
+		q.entries.remove(hash, e)
 	}
 	if q.shuttingDown && q.processing == 0 {
 		q.cond.Broadcast() // for ShutDownWithDrain
 	}
 }
 
-// wakeUp makes ready what has waited long enough.
-func (q *Queue[T]) wakeUp(now int64) {
-	for e := q.waiting.min(); e != nil && e.wake() <= now; e = q.waiting.min() {
-		q.waiting.remove(e)
-		q.makeReady(e)
+// silent reports whether DeadlineOf is to be asked in place of a reconcile that has
+// said nothing, and when the item was handed out for that.
+func (q *Queue[T]) silent(item T) (handed int64, silent bool) {
+	if q.deadlineOf == nil {
+		return 0, false
 	}
-}
-
-// arm sets the timer for the entry that wakes first. An earlier time gets a new
-// timer: moving one that is set costs more where there are many.
-func (q *Queue[T]) arm() {
-	e := q.waiting.min()
-	if e == nil || e.wake() >= q.timerAt {
-		return
-	}
-	if q.timer != nil {
-		q.timer.Stop()
-	}
-	at := e.wake()
-	q.timerAt = at
-	// In a goroutine of its own: a fake clock calls it while holding a lock
-	// that Now needs.
-	q.timer = q.clock.AfterFunc(time.Duration(saturatingAdd(at, -q.now())), func() { go q.fire(at) })
-}
-
-// fire is called when the timer set for at fires.
-func (q *Queue[T]) fire(at int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.timerAt != at {
-		return // another timer has taken its place, or the queue is shut down
+	e, _ := q.entries.find(item)
+	if e == nil || !e.processing || !e.silent() || q.shuttingDown {
+		return 0, false
 	}
-	q.timer, q.timerAt = nil, never
-	q.wakeUp(q.now())
-	q.arm()
+	return e.handed, true
+}
+
+// wakeUpBatch is how many entries are made ready while the lock is held. Where
+// more are due at one instant, others get in between.
+const wakeUpBatch = 500
+
+// wakeUp makes ready what has waited long enough, and reports whether there is more
+// of it.
+func (q *Queue[T]) wakeUp(now int64) (more bool) {
+	for range wakeUpBatch {
+		e := q.waiting.min()
+		if e == nil || e.wake() > now {
+			return false
+		}
+		q.waiting.remove(e)
+		q.order.number(e)
+		q.makeReady(e, now)
+	}
+	e := q.waiting.min()
+	return e != nil && e.wake() <= now
+}
+
+// wakeUpAll makes ready all that has waited long enough, and returns the time. It
+// gives up the lock between batches.
+func (q *Queue[T]) wakeUpAll() (now int64) {
+	for {
+		now = q.observe(q.clock.Now())
+		if !q.wakeUp(now) {
+			return now
+		}
+		q.mu.Unlock()
+		runtime.Gosched()
+		q.mu.Lock()
+	}
 }
 
 // Len returns how many items are ready, those included that are to be handed out
@@ -429,7 +449,7 @@ func (q *Queue[T]) fire(at int64) {
 func (q *Queue[T]) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.wakeUp(q.now())
+	q.wakeUpAll()
 	return q.readyCount
 }
 
@@ -475,63 +495,49 @@ func (q *Queue[T]) ShutDownWithDrain() {
 }
 
 func (q *Queue[T]) shutDown(drain bool) {
-	q.wakeUp(q.now())
+	if drain {
+		q.wakeUpAll()
+	}
+	q.draining = drain && (q.draining || !q.shuttingDown) // what was dropped is not to come
 	q.shuttingDown = true
 	if q.timer != nil {
 		q.timer.Stop()
 		q.timer, q.timerAt = nil, never
 	}
 	q.metrics.stop()
-	for e := q.waiting.min(); e != nil; e = q.waiting.min() {
-		q.waiting.remove(e)
-		q.drop(e)
-	}
-	q.draining = drain
-	if !drain {
-		for e := range q.entries.all {
-			if e.state == ready {
-				if !e.processing {
-					q.order.remove(e)
-				}
-				q.readyCount--
-				q.metrics.dropped()
-				q.drop(e)
-			}
-		}
-		q.order.ages = ages[T]{}
-	}
+	q.drop(q.draining)
 	q.cond.Broadcast()
 }
 
-// drop makes a waiting or ready entry idle.
-func (q *Queue[T]) drop(e *entry[T]) {
-	e.state = idle
-	if !e.processing {
-		q.entries.remove(e)
+// drop drops what waits, and what is ready, too, unless that is kept. It takes as
+// long as there are entries that stay, or waiting ones that go, whichever is less.
+func (q *Queue[T]) drop(keepReady bool) {
+	dropped := q.waiting.items
+	q.waiting.items = nil
+	for e := q.running.head; e != nil; e = e.level.next {
+		if e.state == waiting || !keepReady {
+			e.state, e.place = idle, 0
+		}
 	}
-}
-
-// now is the time since the epoch.
-func (q *Queue[T]) now() int64 { return int64(q.clock.Since(q.epoch)) }
-
-// timeOf is t as a time since the epoch. It is counted by way of now, which has a
-// monotonic reading, as t, a deadline, has not.
-func (q *Queue[T]) timeOf(t time.Time) int64 {
-	now := q.clock.Now()
-	left := int64(t.Sub(now))
-	if left == math.MinInt64 || left == math.MaxInt64 { // saturated: as far as can be
-		return left
+	if keepReady && len(dropped) < q.readyCount {
+		for _, e := range dropped {
+			if !e.processing {
+				q.entries.remove(q.entries.hash(e.key), e)
+			}
+		}
+		return
 	}
-	return saturatingAdd(int64(now.Sub(q.epoch)), left)
-}
-
-func saturatingAdd(a, b int64) int64 {
-	sum := a + b
-	switch {
-	case a > 0 && b > 0 && sum < 0:
-		return math.MaxInt64
-	case a < 0 && b < 0 && sum >= 0:
-		return math.MinInt64
+	if !keepReady {
+		q.metrics.dropped(q.readyCount)
+		q.readyCount = 0
+		q.order = newOrder[T](q.order.share)
 	}
-	return sum
+	q.entries.removeAllBut(func(yield func(*entry[T]) bool) {
+		for e := q.running.head; e != nil; e = e.level.next {
+			yield(e)
+		}
+		for e := q.order.ages.head; e != nil; e = e.age.next {
+			yield(e)
+		}
+	})
 }

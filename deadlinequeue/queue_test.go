@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/util/workqueue"
-	"k8s.io/utils/clock"
 	testingclock "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
@@ -41,6 +40,17 @@ func due(q *deadlinequeue.Queue[string], item string, after, deadlineIn time.Dur
 	q.AddWithOpts(o, item)
 }
 
+// answer ends the reconcile of an item with the decision of a plan.
+func answer(q *deadlinequeue.Queue[string], item string, plan requeue.Plan) {
+	q.Requeue(item, plan.Decide())
+	q.Done(item)
+}
+
+// fails ends the reconcile of an item, but for its Done, with an error and a decision.
+func fails(q *deadlinequeue.Queue[string], d requeue.Decision, item string) {
+	q.AddWithOpts(priorityqueue.AddOpts{RateLimited: true, Priority: deadlinequeue.Failed(d).Priority}, item)
+}
+
 func TestDeadline_passedGoesFirstEarliestFirst(t *testing.T) {
 	inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
 		p.priority(1000, 0, "high")
@@ -64,9 +74,13 @@ func TestDeadline_movesUpWhenItPasses(t *testing.T) {
 
 func TestDeadline_wakesTheKeyByItself(t *testing.T) {
 	inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
-		due(q, "a", 5*time.Minute, time.Minute)
+		deadline := time.Now().Add(time.Minute)
+		q.Add("a")
+		p.takes("a")
+		answer(q, "a", requeue.From(time.Now()).Every(5*time.Minute).Deadline(deadline))
 		q.Add("a") // an event: the poll is over, the deadline is not
-		p.serves("a")
+		p.takes("a")
+		answer(q, "a", requeue.From(time.Now()).Every(5*time.Minute).Deadline(deadline))
 		time.Sleep(time.Minute - 1)
 		p.getsNothing()
 		time.Sleep(time.Nanosecond)
@@ -76,14 +90,100 @@ func TestDeadline_wakesTheKeyByItself(t *testing.T) {
 	})
 }
 
-func TestDeadline_theSoonerWins(t *testing.T) {
+// An update event, or an object that was deleted and comes again, tells another
+// deadline: the latest word counts, sooner or later.
+func TestWord_theLatestReplacesTheOneBefore(t *testing.T) {
+	for _, moved := range []time.Duration{15 * time.Minute, 5 * time.Minute} {
+		inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+			due(q, "a", time.Hour, 10*time.Minute)
+			due(q, "a", time.Hour, moved)
+			time.Sleep(moved - 1)
+			p.getsNothing()
+			time.Sleep(time.Nanosecond)
+			p.serves("a")
+		})
+		inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+			p.priority(7, 0, "first")
+			due(q, "moved", 0, -time.Second)
+			due(q, "moved", 0, time.Hour) // while it is ready
+			p.serves("first", "moved")
+		})
+	}
+}
+
+func TestWord_noneWithdraws(t *testing.T) {
 	inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
-		due(q, "a", time.Hour, time.Minute)
-		due(q, "a", time.Hour, time.Second)
-		due(q, "a", time.Hour, 2*time.Minute)
-		time.Sleep(time.Second)
+		due(q, "a", 2*time.Hour, time.Minute)
+		q.AddWithOpts(priorityqueue.AddOpts{After: 3 * time.Hour, Priority: ptr.To(deadlinequeue.Priority(time.Time{}))}, "a")
+		time.Sleep(time.Hour)
+		p.getsNothing()
+		time.Sleep(time.Hour)
 		p.serves("a")
 	})
+}
+
+// Objects that are finished cost nothing: whatever way their last reconcile ends, the
+// queue forgets the deadline that it had handed them out with.
+func TestWord_aFinishedObjectIsForgotten(t *testing.T) {
+	for name, finish := range map[string]func(*deadlinequeue.Queue[string], string){
+		"nothing": func(*deadlinequeue.Queue[string], string) {},
+		"a decision that waits for nothing": func(q *deadlinequeue.Queue[string], item string) {
+			q.Requeue(item, requeue.From(time.Now()).Decide())
+		},
+		"a plain wait": func(q *deadlinequeue.Queue[string], item string) { q.AddAfter(item, time.Second) },
+		"a decision without a deadline": func(q *deadlinequeue.Queue[string], item string) {
+			q.Requeue(item, requeue.From(time.Now()).Every(time.Second).Decide())
+		},
+	} {
+		inBubble(t, deadlinequeue.Options[string]{}, func(t *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+			for i := range 1000 {
+				due(q, fmt.Sprint("done ", i), 0, time.Minute)
+			}
+			for range 1000 {
+				g, _ := p.get()
+				finish(q, g.item)
+				q.Done(g.item)
+			}
+			time.Sleep(time.Second)
+			for q.Len() > 0 { // the plain waits
+				g, _ := p.get()
+				q.Done(g.item)
+			}
+			assert.Zero(t, q.Load().Objects, name)
+			due(q, "live", time.Hour, time.Minute)
+			time.Sleep(time.Hour)
+			p.serves("live")
+		})
+	}
+}
+
+// An event handler that knows less than the reconciler does not delete its deadline,
+// nor does the reconciler delete what a handler has said meanwhile.
+func TestWord_othersCountBesidesTheReconcilers(t *testing.T) {
+	for _, c := range []struct{ handler, reconciler, want time.Duration }{
+		{time.Hour, time.Minute, time.Minute},
+		{time.Minute, time.Hour, time.Minute},
+		{0, time.Minute, time.Minute}, // the handler knows of none
+	} {
+		inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+			now := time.Now()
+			var theirs time.Time
+			if c.handler > 0 {
+				theirs = now.Add(c.handler)
+			}
+			due(q, "a", 0, time.Second) // what it is handed out with is replaced
+			p.takes("a")
+			o := priorityqueue.AddOpts{After: 24 * time.Hour, Priority: ptr.To(deadlinequeue.Priority(theirs))}
+			q.AddWithOpts(o, "a")
+			answer(q, "a", requeue.From(now).Every(24*time.Hour).Deadline(now.Add(c.reconciler)))
+			time.Sleep(c.want - 1)
+			p.getsNothing()
+			time.Sleep(time.Nanosecond)
+			p.serves("a")
+			time.Sleep(23 * time.Hour)
+			p.getsNothing()
+		})
+	}
 }
 
 // The overdue answer of the core: look again in 20 ms, and the deadline is that
@@ -105,35 +205,86 @@ func TestDeadline_isSpentByAHandOut(t *testing.T) {
 			q.Done(g.item)
 		}
 		assert.InDelta(t, 17+59, looks, 2, "as often as the core backs off")
-		q.Add("ordinary")
+		p.getsNothing()
+		q.Add("something") // for the Get that waits
+		p.takes("something")
 		q.Add("a")
-		p.serves("ordinary", "a") // the spent deadline is ordinary
+		p.priority(1, 0, "other")
+		p.serves("other", "a") // the spent deadline is ordinary
 	})
 }
 
 func TestDeadline_thatPassesWhileProcessedIsNotSpent(t *testing.T) {
-	inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
-		due(q, "a", 0, time.Second)
-		p.gets("a")
-		time.Sleep(2 * time.Second)
-		q.Done("a")
-		p.serves("a")
-		p.getsNothing()
-	})
+	for name, end := range map[string]func(q *deadlinequeue.Queue[string], d requeue.Decision){
+		"it is told, overdue":  func(q *deadlinequeue.Queue[string], d requeue.Decision) { q.Requeue("a", d) },
+		"it failed":            func(q *deadlinequeue.Queue[string], _ requeue.Decision) { q.AddRateLimited("a") },
+		"it failed, and tells": func(q *deadlinequeue.Queue[string], d requeue.Decision) { fails(q, d, "a") },
+		"another deadline is ahead": func(q *deadlinequeue.Queue[string], d requeue.Decision) {
+			d.Deadline = d.Now.Add(time.Minute)
+			q.Requeue("a", d)
+		},
+		"it failed, another is ahead": func(q *deadlinequeue.Queue[string], d requeue.Decision) {
+			d.Deadline = d.Now.Add(time.Minute)
+			fails(q, d, "a")
+		},
+	} {
+		slow := workqueue.NewTypedItemExponentialFailureRateLimiter[string](time.Hour, time.Hour)
+		inBubble(t, deadlinequeue.Options[string]{RateLimiter: slow}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+			deadline := time.Now().Add(time.Second)
+			due(q, "a", 0, time.Second)
+			p.takes("a")
+			time.Sleep(2 * time.Second)
+			end(q, requeue.From(time.Now()).Every(time.Hour).Deadline(deadline).Decide())
+			q.Add("ordinary")
+			q.Done("a")
+			p.serves("a", "ordinary")
+			if p.wrong != "" {
+				p.wrong = name + ": " + p.wrong
+			}
+		})
+	}
 }
 
+// A failed reconcile keeps its deadline: while it is ahead it ends the wait of the
+// limiter, and once it has been handed out late, the key goes before the ordinary
+// ones.
 func TestDeadline_aFailedReconcileKeepsIt(t *testing.T) {
 	inBubble(t, deadlinequeue.Options[string]{RateLimiter: limiter[string]()}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
 		due(q, "a", 0, -time.Second)
 		q.Add("b")
 		q.Add("c")
-		if g, _ := p.get(); g.item != "a" {
-			p.fail("got %+v", g)
-		}
+		p.takes("a")
 		q.AddRateLimited("a") // it failed
 		q.Done("a")
 		time.Sleep(5 * time.Millisecond)
-		p.serves("a", "b", "c")
+		p.takes("a")
+		q.AddRateLimited("a") // and again
+		q.Done("a")
+		time.Sleep(10 * time.Millisecond)
+		p.takes("a")
+		q.Add("a")
+		q.Done("a") // it did not fail
+		p.serves("b", "c", "a")
+	})
+}
+
+// Retries come after the passed deadlines that nobody has seen, in the order of
+// their last hand-outs: keys that fail for ever do not delay healthy deadlines.
+func TestDeadline_retriesGoAfterFreshOnes(t *testing.T) {
+	inBubble(t, deadlinequeue.Options[string]{RateLimiter: limiter[string]()}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		for i, item := range []string{"fails 1", "fails 2", "fails 3"} {
+			due(q, item, 0, time.Duration(i-10)*time.Hour)
+			p.takes(item)
+			time.Sleep(time.Millisecond)
+		}
+		for _, item := range []string{"fails 3", "fails 1", "fails 2"} {
+			fails(q, requeue.From(time.Now()).Deadline(time.Now().Add(-time.Hour)).Decide(), item)
+			q.Done(item)
+		}
+		time.Sleep(time.Second)
+		q.Add("ordinary")
+		due(q, "fresh", 0, -time.Millisecond)
+		p.serves("fresh", "fails 1", "fails 2", "fails 3", "ordinary")
 	})
 }
 
@@ -141,7 +292,7 @@ func TestDeadline_endsTheWaitOfTheRateLimiter(t *testing.T) {
 	slow := workqueue.NewTypedItemExponentialFailureRateLimiter[string](time.Hour, time.Hour)
 	inBubble(t, deadlinequeue.Options[string]{RateLimiter: slow}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
 		due(q, "a", 0, time.Minute)
-		p.gets("a")
+		p.takes("a")
 		q.AddRateLimited("a")
 		q.Done("a")
 		time.Sleep(time.Minute - 1)
@@ -151,11 +302,59 @@ func TestDeadline_endsTheWaitOfTheRateLimiter(t *testing.T) {
 		// Failed at one deadline, and there is another.
 		due(q, "b", 0, -time.Second)
 		p.gets("b")
-		q.AddWithOpts(priorityqueue.AddOpts{RateLimited: true, Priority: ptr.To(deadlinequeue.Priority(time.Now().Add(time.Second)))}, "b")
+		fails(q, requeue.From(time.Now()).Deadline(time.Now().Add(time.Second)).Decide(), "b")
 		q.Done("b")
 		time.Sleep(time.Second)
 		p.serves("b")
 	})
+}
+
+// A floor holds with an error, too, also where the limiter would be sooner or later.
+func TestDeadline_aFloorIsKeptWithAnError(t *testing.T) {
+	for _, wait := range []time.Duration{5 * time.Millisecond, time.Hour} {
+		l := workqueue.NewTypedItemExponentialFailureRateLimiter[string](wait, time.Hour)
+		inBubble(t, deadlinequeue.Options[string]{RateLimiter: l}, func(t *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+			for name, deadline := range map[string]time.Duration{"before": time.Second, "behind": 2 * time.Minute, "none": 0, "overdue": -time.Second} {
+				q.Add(name)
+				p.takes(name)
+				plan := requeue.From(time.Now()).Every(time.Second).NotBefore(time.Now().Add(time.Minute))
+				if deadline != 0 {
+					plan = plan.Deadline(time.Now().Add(deadline))
+				}
+				fails(q, plan.Decide(), name)
+				q.Done(name)
+				assert.Equal(t, 1, q.NumRequeues(name), "the failure is counted")
+				time.Sleep(time.Minute - 1)
+				p.lenIs(0)
+				time.Sleep(time.Nanosecond)
+				p.takes(name)
+				q.Done(name)
+			}
+		})
+	}
+}
+
+// The floor is told by the plan's own clock, whatever the queue's.
+func TestDeadline_aFloorByAClockOfTheReconciler(t *testing.T) {
+	clock := testingclock.NewFakeClock(time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC))
+	for _, end := range []func(*deadlinequeue.Queue[string], requeue.Decision){
+		func(q *deadlinequeue.Queue[string], d requeue.Decision) {
+			q.AddWithOpts(priorityqueue.AddOpts{After: d.After, Priority: deadlinequeue.Result(d).Priority}, "a")
+		},
+		func(q *deadlinequeue.Queue[string], d requeue.Decision) { q.Requeue("a", d) },
+		func(q *deadlinequeue.Queue[string], d requeue.Decision) { fails(q, d, "a") },
+	} {
+		q := deadlinequeue.New("", deadlinequeue.Options[string]{Clock: clock})
+		q.Add("a")
+		_, _ = q.Get()
+		end(q, requeue.From(clock.Now()).Deadline(clock.Now().Add(time.Second)).NotBefore(clock.Now().Add(time.Minute)).Decide())
+		q.Done("a")
+		clock.Step(time.Minute - 1)
+		assert.Zero(t, q.Len())
+		clock.Step(1)
+		assert.Equal(t, 1, q.Len())
+		q.ShutDown()
+	}
 }
 
 // A requeue after Done is not what the documentation asks for, and still no loop.
@@ -179,18 +378,17 @@ func TestDeadline_requeuedAfterDone(t *testing.T) {
 // The reconciler's word replaces the deadline that the queue knew: it may be held
 // back by a floor, or be another by now.
 func TestDeadline_isReplacedByTheReconciler(t *testing.T) {
-	for name, answer := range map[string]func(now time.Time) requeue.Decision{
-		"a floor": func(now time.Time) requeue.Decision {
-			return requeue.From(now).Deadline(now.Add(10 * time.Second)).NotBefore(now.Add(time.Minute)).Decide()
+	for name, plan := range map[string]func(now time.Time) requeue.Plan{
+		"a floor": func(now time.Time) requeue.Plan {
+			return requeue.From(now).Deadline(now.Add(10 * time.Second)).NotBefore(now.Add(time.Minute))
 		},
-		"a later deadline": func(now time.Time) requeue.Decision { return requeue.From(now).Deadline(now.Add(time.Minute)).Decide() },
+		"a later deadline": func(now time.Time) requeue.Plan { return requeue.From(now).Deadline(now.Add(time.Minute)) },
 	} {
 		inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
 			due(q, "a", time.Hour, 10*time.Second)
 			q.Add("a") // an event
-			p.gets("a")
-			q.Requeue("a", answer(time.Now()))
-			q.Done("a")
+			p.takes("a")
+			answer(q, "a", plan(time.Now()))
 			time.Sleep(time.Minute - time.Nanosecond)
 			p.getsNothing()
 			time.Sleep(time.Nanosecond)
@@ -200,6 +398,49 @@ func TestDeadline_isReplacedByTheReconciler(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An overdue deadline does not hide the next one from the queue: it is handed out
+// when that passes, before a backlog, and its lateness is counted.
+func TestDeadline_anOverdueOneDoesNotHideTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		name := unique()
+		q := deadlinequeue.New(name, deadlinequeue.Options[string]{})
+		defer q.ShutDown()
+		now := time.Now()
+		q.Add("a")
+		_, _ = q.Get()
+		answer(q, "a", requeue.From(now).Every(5*time.Minute).Deadline(now.Add(-time.Hour)).Deadline(now.Add(30*time.Second)))
+		for i := range 2000 {
+			q.Add(fmt.Sprint("backlog ", i))
+		}
+		var late time.Duration
+		for item := ""; item != "a"; {
+			item, _ = q.Get()
+			time.Sleep(100 * time.Millisecond)
+			late = time.Since(now.Add(30*time.Second)) - 100*time.Millisecond
+			q.Done(item)
+		}
+		assert.Less(t, late, 100*time.Millisecond)
+		values, _ := scrape(t, name)
+		assert.Equal(t, 1.0, values["requeue_deadline_lateness_seconds_count"])
+	})
+}
+
+// Retries by At are polls: they do not go before a real deadline.
+func TestDeadline_goesBeforeRetriesThatAreNone(t *testing.T) {
+	inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		now := time.Now()
+		for i := range 100 {
+			item := fmt.Sprint("retry ", i)
+			q.Add(item)
+			p.takes(item)
+			answer(q, item, requeue.From(now).At(requeue.Backoff(now, 1, time.Second, time.Minute)).Timeout(now, time.Hour))
+		}
+		due(q, "deadline", time.Hour, 2*time.Second)
+		time.Sleep(2 * time.Second)
+		p.takes("deadline")
+	})
 }
 
 func TestDeadline_extremes(t *testing.T) {
@@ -238,11 +479,119 @@ func TestDeadlineOf(t *testing.T) {
 		p.priority(-100, 0, "zero", "none", "ahead", "late", "later")
 		p.serves("later", "late", "zero", "none", "ahead")
 		due(q, "own", 0, time.Hour)
-		assert.Equal(t, map[string]int{"zero": 1, "none": 1, "ahead": 1, "late": 1, "later": 1}, asked,
-			"not asked for what comes with a deadline")
+		assert.Equal(t, map[string]int{"zero": 2, "none": 2, "ahead": 2, "late": 2, "later": 2}, asked,
+			"at the add and at Done, but not for what comes with a deadline")
+		p.takes("own")
+		answer(q, "own", requeue.From(time.Now()).Every(time.Minute).Deadline(time.Now().Add(time.Hour)))
+		assert.Zero(t, asked["own"], "nor at Done, if the reconcile has told one")
+		q.Add("fails")
+		p.takes("fails")
+		q.AddRateLimited("fails")
+		q.Done("fails")
+		assert.Equal(t, 2, asked["fails"], "nor if it has failed: at the two adds")
 		q.ShutDown()
 		q.Add("late")
-		assert.Equal(t, 1, asked["late"], "nor after a shutdown")
+		assert.Equal(t, 2, asked["late"], "nor after a shutdown")
+	})
+}
+
+// DeadlineOf stands in for a reconcile that says nothing, and for that alone.
+func TestDeadlineOf_atDone(t *testing.T) {
+	var known time.Time
+	o := deadlinequeue.Options[string]{DeadlineOf: func(string) (time.Time, bool) { return known, !known.IsZero() }}
+	inBubble(t, o, func(t *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		q.Add("a")
+		p.takes("a")
+		known = time.Now().Add(time.Minute) // what the reconcile has made of the object
+		q.Done("a")
+		time.Sleep(time.Minute - 1)
+		p.getsNothing()
+		time.Sleep(time.Nanosecond)
+		p.takes("a")
+		q.Done("a")
+		p.getsNothing()
+		assert.Zero(t, q.Load().Objects, "a deadline that is spent is not waited for again")
+	})
+}
+
+// The caller's code is not called under the lock, so anything may happen meanwhile.
+func TestDeadlineOf_doneMeanwhile(t *testing.T) {
+	var q *deadlinequeue.Queue[string]
+	var meanwhile func()
+	o := deadlinequeue.Options[string]{DeadlineOf: func(string) (time.Time, bool) {
+		if do := meanwhile; do != nil {
+			meanwhile = nil
+			do()
+		}
+		return time.Time{}, false
+	}}
+	for name, do := range map[string]func(*testing.T, *probe){
+		"it is done": func(*testing.T, *probe) { q.Done("a") },
+		"it is done and handed out again": func(_ *testing.T, p *probe) {
+			q.Add("a")
+			q.Done("a")
+			time.Sleep(time.Nanosecond)
+			p.takes("a")
+		},
+	} {
+		inBubble(t, o, func(t *testing.T, made *deadlinequeue.Queue[string], p *probe) {
+			q = made
+			q.Add("a")
+			p.takes("a")
+			meanwhile = func() { do(t, p) }
+			q.Done("a")
+			q.Add("a")
+			if name == "it is done" {
+				p.takes("a")
+			}
+			p.getsNothing() // it is processed
+			q.Done("a")
+		})
+	}
+}
+
+// Many waits that end at one instant are passed over in batches; nobody sees that but
+// by the time that a call takes.
+func TestQueue_manyAtOneInstant(t *testing.T) {
+	const n = 2600
+	clock := &lateTimers{FakeClock: testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}
+	for name, use := range map[string]func(q *deadlinequeue.Queue[int]){
+		"Get":      func(*deadlinequeue.Queue[int]) {},
+		"Len":      func(q *deadlinequeue.Queue[int]) { assert.Equal(t, n, q.Len()) },
+		"ShutDown": func(q *deadlinequeue.Queue[int]) { q.ShutDown(); assert.Equal(t, n, q.Len()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := deadlinequeue.New("", deadlinequeue.Options[int]{Clock: clock, DrainOnShutDown: true, OldestEvery: -1})
+			defer q.ShutDown()
+			deadline := clock.Now().Add(time.Hour)
+			for i := range n {
+				at := deadline.Add(-time.Duration(i) * time.Microsecond)
+				q.AddWithOpts(priorityqueue.AddOpts{After: 2 * time.Hour, Priority: ptr.To(deadlinequeue.Priority(at))}, i)
+			}
+			clock.Step(time.Hour)
+			use(q)
+			for i := n - 1; i >= 0; i-- {
+				item, down := q.Get()
+				require.False(t, down)
+				require.Equal(t, i, item)
+				q.Done(item)
+			}
+		})
+	}
+}
+
+func TestQueue_theTimerPassesOverAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 2600
+		p := &provider{sums: map[string]float64{}}
+		q := deadlinequeue.New(unique(), deadlinequeue.Options[int]{MetricsProvider: p})
+		defer q.ShutDown()
+		for i := range n {
+			q.AddAfter(i, time.Hour)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		assert.Equal(t, float64(n), p.sums["adds"])
 	})
 }
 
@@ -271,11 +620,12 @@ func TestRateLimiter_mayCallTheQueue(t *testing.T) {
 
 func TestOldestEvery(t *testing.T) {
 	for every, want := range map[int][]string{
-		0: {"1", "2", "3", "4", "5", "old"},
-		1: {"old", "1", "2", "3", "4", "5"},
-		3: {"1", "2", "old", "3", "4", "5"},
+		-1: {"1", "2", "3", "4", "5", "old"},
+		0:  {"1", "2", "3", "4", "5", "old"},
+		1:  {"old", "1", "2", "3", "4", "5"},
+		3:  {"1", "2", "old", "3", "4", "5"},
 	} {
-		inBubble(t, deadlinequeue.Options[string]{OldestEvery: &every}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		inBubble(t, deadlinequeue.Options[string]{OldestEvery: every}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
 			p.priority(-100, 0, "old")
 			for i, item := range []string{"1", "2", "3", "4", "5"} {
 				due(q, item, 0, time.Duration(i-100)*time.Second)
@@ -340,90 +690,6 @@ func TestNew_badOptions(t *testing.T) {
 	assert.PanicsWithValue(t, "deadlinequeue: Workers is -1; want 0 (detect) or more", func() {
 		deadlinequeue.New("", deadlinequeue.Options[string]{Workers: -1})
 	})
-	assert.PanicsWithValue(t, "deadlinequeue: OldestEvery is -1; want 0 (never) or more", func() {
-		deadlinequeue.New("", deadlinequeue.Options[string]{OldestEvery: ptr.To(-1)})
-	})
-}
-
-// A clock of the caller's, which calls AfterFunc with its own lock held.
-func TestClock_isTheCallers(t *testing.T) {
-	clock := testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-	q := deadlinequeue.New("", deadlinequeue.Options[string]{Clock: clock})
-	defer q.ShutDown()
-	q.AddAfter("poll", time.Hour)
-	q.AddWithOpts(priorityqueue.AddOpts{After: 2 * time.Hour, Priority: ptr.To(deadlinequeue.Priority(clock.Now().Add(time.Minute)))}, "deadline")
-	for _, want := range []string{"deadline", "poll"} {
-		assert.Zero(t, q.Len())
-		clock.Step(time.Minute)
-		item, _ := q.Get()
-		assert.Equal(t, want, item)
-		q.Done(item)
-		clock.Step(58 * time.Minute)
-	}
-}
-
-// A deadline that passes while its key is processed wakes it without another step
-// of the clock.
-func TestClock_standsStill(t *testing.T) {
-	clock := testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-	q := deadlinequeue.New("", deadlinequeue.Options[string]{Clock: clock})
-	defer q.ShutDown()
-	q.Add("a")
-	item, _ := q.Get()
-	clock.Step(time.Minute)
-	q.AddWithOpts(priorityqueue.AddOpts{After: time.Hour, Priority: ptr.To(deadlinequeue.Priority(clock.Now().Add(-time.Second)))}, item)
-	q.Done(item)
-	item, _ = q.Get() // would wait for ever
-	assert.Equal(t, "a", item)
-}
-
-// lateTimers is a clock whose timers do not get to run, but for what a test makes
-// of the last one.
-type lateTimers struct {
-	*testingclock.FakeClock
-	last func()
-}
-
-func (c *lateTimers) AfterFunc(_ time.Duration, f func()) clock.Timer {
-	c.last = f
-	return c.NewTimer(math.MaxInt64)
-}
-
-// A timer that fires while another takes its place leaves that one alone.
-func TestClock_firesATimerThatWasReplaced(t *testing.T) {
-	clock := &lateTimers{FakeClock: testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}
-	inBubble(t, deadlinequeue.Options[string]{Clock: clock}, func(t *testing.T, q *deadlinequeue.Queue[string], _ *probe) {
-		q.AddAfter("a", time.Hour)
-		replaced := clock.last
-		q.AddAfter("b", time.Minute)
-		assert.Equal(t, 1, clock.Waiters())
-		replaced()
-		synctest.Wait()
-		assert.Equal(t, 1, clock.Waiters())
-		q.ShutDown()
-		assert.Zero(t, clock.Waiters())
-	})
-}
-
-// A wait is over when the clock says so, whether or not the timer has run.
-func TestClock_isAheadOfItsTimers(t *testing.T) {
-	clock := &lateTimers{FakeClock: testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}
-	for name, use := range map[string]func(*deadlinequeue.Queue[string]){
-		"Get":      func(*deadlinequeue.Queue[string]) {},
-		"Len":      func(q *deadlinequeue.Queue[string]) { assert.Equal(t, 1, q.Len()) },
-		"ShutDown": func(q *deadlinequeue.Queue[string]) { q.ShutDown() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			q := deadlinequeue.New("", deadlinequeue.Options[string]{Clock: clock, DrainOnShutDown: true})
-			defer q.ShutDown()
-			q.AddAfter("a", time.Hour)
-			clock.Step(time.Hour)
-			use(q)
-			item, down := q.Get()
-			assert.Equal(t, "a", item)
-			assert.False(t, down)
-		})
-	}
 }
 
 // A drain that waits does not take the signal of an item that became ready, and
@@ -456,17 +722,6 @@ func TestShutDownWithDrain_wakesWhoWaitsInGet(t *testing.T) {
 	})
 }
 
-// The clock of an AddAfter starts with the call, not when a background goroutine
-// gets to it.
-func TestAddAfter_countsFromTheCall(t *testing.T) {
-	clock := testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-	q := deadlinequeue.New("", deadlinequeue.Options[string]{Clock: clock})
-	defer q.ShutDown()
-	q.AddAfter("a", time.Second)
-	clock.Step(time.Second)
-	assert.Equal(t, 1, q.Len())
-}
-
 func TestQueue_allocatesAtMostOnceAnItem(t *testing.T) {
 	q := deadlinequeue.New("", deadlinequeue.Options[request]{})
 	defer q.ShutDown()
@@ -486,15 +741,19 @@ func TestQueue_givesMemoryBack(t *testing.T) {
 	q := deadlinequeue.New("", deadlinequeue.Options[request]{})
 	defer q.ShutDown()
 	empty := heapInUse()
-	for i, k := range keys {
+	wait := func(k request) {
 		q.AddWithOpts(priorityqueue.AddOpts{
-			After: time.Hour, Priority: ptr.To(deadlinequeue.Priority(time.Now().Add(time.Hour + time.Duration(i)))),
+			After: time.Hour, Priority: ptr.To(deadlinequeue.Priority(time.Now().Add(time.Hour))),
 		}, k)
+	}
+	for _, k := range keys {
+		wait(k)
 	}
 	full := heapInUse()
 	q.AddWithOpts(priorityqueue.AddOpts{}, keys...)
 	for range keys {
 		k, _ := q.Get()
+		wait(k)
 		q.Done(k)
 	}
 	assert.Equal(t, n, q.Load().Objects, "the deadlines are still to come")
@@ -512,8 +771,7 @@ func TestQueue_givesMemoryBack(t *testing.T) {
 
 // More priorities than there are levels kept for, again and again.
 func TestPriority_many(t *testing.T) {
-	strict := 0
-	inBubble(t, deadlinequeue.Options[string]{OldestEvery: &strict}, func(_ *testing.T, _ *deadlinequeue.Queue[string], p *probe) {
+	inBubble(t, deadlinequeue.Options[string]{OldestEvery: -1}, func(_ *testing.T, _ *deadlinequeue.Queue[string], p *probe) {
 		const n = 101
 		for range 3 {
 			want := make([]string, 2*n)

@@ -245,8 +245,8 @@ func TestQueue_bypassIsBounded(t *testing.T) {
 func TestQueue_dueGoesFirstButForTheShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rapid.Check(struct{ testing.TB }{t}, func(t *rapid.T) {
-			share := rapid.IntRange(0, 20).Draw(t, "share")
-			q := deadlinequeue.New("", deadlinequeue.Options[int]{OldestEvery: &share})
+			share := rapid.IntRange(-1, 20).Filter(func(n int) bool { return n != 0 }).Draw(t, "share")
+			q := deadlinequeue.New("", deadlinequeue.Options[int]{OldestEvery: share})
 			defer q.ShutDown()
 			isDue, left := map[int]bool{}, 0
 			for k := range rapid.IntRange(1, 200).Draw(t, "items") {

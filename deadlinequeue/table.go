@@ -2,6 +2,7 @@ package deadlinequeue
 
 import (
 	"hash/maphash"
+	"iter"
 	"maps"
 	"sync"
 )
@@ -32,50 +33,52 @@ func newTable[T comparable]() *table[T] {
 
 func (t *table[T]) len() int { return len(t.byHash) + len(t.clashes) }
 
-// find returns the entry of a key, nil if there is none.
-func (t *table[T]) find(key T) *entry[T] {
-	e, _ := t.lookUp(t.hash(key), key)
-	return e
+// find returns the entry of a key, nil if there is none, and the hash of the key.
+func (t *table[T]) find(key T) (e *entry[T], hash uint64) {
+	hash = t.hash(key)
+	return t.lookUp(hash, key), hash
 }
 
 // findOrAdd returns the entry of a key, a new one if there is none.
 func (t *table[T]) findOrAdd(key T) *entry[T] {
 	hash := t.hash(key)
-	e, clash := t.lookUp(hash, key)
-	if e != nil {
-		return e
-	}
-	e = t.pool.Get().(*entry[T])
-	e.key, e.hash, e.clashed = key, hash, clash
-	e.deadline, e.seen, e.soft, e.handed = never, never, never, neverHanded
-	if clash {
-		t.clashes[key] = e
-	} else {
-		t.byHash[hash] = e
-		t.most = max(t.most, len(t.byHash))
+	e := t.lookUp(hash, key)
+	if e == nil {
+		e = t.pool.Get().(*entry[T])
+		e.key = key
+		e.deadline, e.besides, e.soft, e.handed = never, never, never, neverHanded
+		t.put(hash, e)
 	}
 	return e
 }
 
-// lookUp returns the entry of a key, nil if there is none, and whether another
-// key has its place in byHash.
-func (t *table[T]) lookUp(hash uint64, key T) (e *entry[T], clash bool) {
-	e = t.byHash[hash]
-	if e != nil && e.key == key {
-		return e, false
+func (t *table[T]) put(hash uint64, e *entry[T]) {
+	if t.byHash[hash] != nil {
+		t.clashes[e.key] = e
+		return
 	}
-	if len(t.clashes) == 0 {
-		return nil, e != nil
-	}
-	return t.clashes[key], e != nil
+	t.byHash[hash] = e
+	t.most = max(t.most, len(t.byHash))
 }
 
-// remove drops an entry, which must not be used any more.
-func (t *table[T]) remove(e *entry[T]) {
-	if e.clashed {
-		delete(t.clashes, e.key)
+func (t *table[T]) lookUp(hash uint64, key T) *entry[T] {
+	e := t.byHash[hash]
+	switch {
+	case e != nil && e.key == key:
+		return e
+	case len(t.clashes) == 0:
+		return nil
+	}
+	return t.clashes[key]
+}
+
+// remove drops an entry, which must not be used any more. The hash is that of its
+// key.
+func (t *table[T]) remove(hash uint64, e *entry[T]) {
+	if t.byHash[hash] == e {
+		delete(t.byHash, hash)
 	} else {
-		delete(t.byHash, e.hash)
+		delete(t.clashes, e.key)
 	}
 	*e = entry[T]{}
 	t.pool.Put(e)
@@ -89,7 +92,15 @@ func (t *table[T]) remove(e *entry[T]) {
 	}
 }
 
-// all yields every entry, each of which may be removed then.
+// removeAllBut drops all entries that are not kept.
+func (t *table[T]) removeAllBut(kept iter.Seq[*entry[T]]) {
+	t.byHash, t.clashes, t.most = map[uint64]*entry[T]{}, map[T]*entry[T]{}, 0
+	for e := range kept {
+		t.put(t.hash(e.key), e)
+	}
+}
+
+// all yields every entry.
 func (t *table[T]) all(yield func(*entry[T]) bool) {
 	for _, e := range t.byHash {
 		if !yield(e) {

@@ -1,0 +1,297 @@
+package deadlinequeue_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/utils/clock"
+	testingclock "k8s.io/utils/clock/testing"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+
+	"github.com/requeue-go/requeue"
+	"github.com/requeue-go/requeue/deadlinequeue"
+)
+
+// A clock of the caller's, which calls AfterFunc with its own lock held.
+func TestClock_isTheCallers(t *testing.T) {
+	clock := testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	q := deadlinequeue.New("", deadlinequeue.Options[string]{Clock: clock})
+	defer q.ShutDown()
+	q.AddAfter("poll", time.Hour)
+	q.AddWithOpts(priorityqueue.AddOpts{After: 2 * time.Hour, Priority: ptr.To(deadlinequeue.Priority(clock.Now().Add(time.Minute)))}, "deadline")
+	for _, want := range []string{"deadline", "poll"} {
+		assert.Zero(t, q.Len())
+		clock.Step(time.Minute)
+		item, _ := q.Get()
+		assert.Equal(t, want, item)
+		q.Done(item)
+		clock.Step(58 * time.Minute)
+	}
+}
+
+// A deadline that passes while its key is processed wakes it without another step
+// of the clock.
+func TestClock_standsStill(t *testing.T) {
+	clock := testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	q := deadlinequeue.New("", deadlinequeue.Options[string]{Clock: clock})
+	defer q.ShutDown()
+	q.Add("a")
+	item, _ := q.Get()
+	clock.Step(time.Minute)
+	q.AddWithOpts(priorityqueue.AddOpts{After: time.Hour, Priority: ptr.To(deadlinequeue.Priority(clock.Now().Add(-time.Second)))}, item)
+	q.Done(item)
+	item, _ = q.Get() // would wait for ever
+	assert.Equal(t, "a", item)
+}
+
+// lateTimers is a clock whose timers do not get to run, but for what a test makes
+// of the last one.
+type lateTimers struct {
+	*testingclock.FakeClock
+	last func()
+}
+
+func (c *lateTimers) AfterFunc(_ time.Duration, f func()) clock.Timer {
+	c.last = f
+	return c.NewTimer(math.MaxInt64)
+}
+
+// A timer that fires while another takes its place leaves that one alone.
+func TestClock_firesATimerThatWasReplaced(t *testing.T) {
+	clock := &lateTimers{FakeClock: testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}
+	inBubble(t, deadlinequeue.Options[string]{Clock: clock}, func(t *testing.T, q *deadlinequeue.Queue[string], _ *probe) {
+		q.AddAfter("a", time.Hour)
+		replaced := clock.last
+		q.AddAfter("b", time.Second)
+		assert.Equal(t, 1, clock.Waiters())
+		replaced()
+		synctest.Wait()
+		assert.Equal(t, 1, clock.Waiters())
+		q.ShutDown()
+		assert.Zero(t, clock.Waiters())
+	})
+}
+
+// A wait is over when the clock says so, whether or not the timer has run.
+func TestClock_isAheadOfItsTimers(t *testing.T) {
+	clock := &lateTimers{FakeClock: testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}
+	for name, use := range map[string]func(*deadlinequeue.Queue[string]){
+		"Get":      func(*deadlinequeue.Queue[string]) {},
+		"Len":      func(q *deadlinequeue.Queue[string]) { assert.Equal(t, 1, q.Len()) },
+		"ShutDown": func(q *deadlinequeue.Queue[string]) { q.ShutDown() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := deadlinequeue.New("", deadlinequeue.Options[string]{Clock: clock, DrainOnShutDown: true})
+			defer q.ShutDown()
+			q.AddAfter("a", time.Hour)
+			clock.Step(time.Hour)
+			use(q)
+			item, down := q.Get()
+			assert.Equal(t, "a", item)
+			assert.False(t, down)
+		})
+	}
+}
+
+// The clock of an AddAfter starts with the call, not when a background goroutine
+// gets to it.
+func TestAddAfter_countsFromTheCall(t *testing.T) {
+	clock := testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	q := deadlinequeue.New("", deadlinequeue.Options[string]{Clock: clock})
+	defer q.ShutDown()
+	q.AddAfter("a", time.Second)
+	clock.Step(time.Second)
+	assert.Equal(t, 1, q.Len())
+}
+
+// wallClock is a clock of a bubble with both readings, which those of the bubble itself
+// have not, and a wall clock that a test moves. A suspended machine is the same: the
+// monotonic clock and the timers stand still, and then the wall clock is ahead.
+type wallClock struct {
+	clock.RealClock
+	begin time.Time    // of the bubble
+	ahead atomic.Int64 // seconds
+}
+
+func (c *wallClock) step(by time.Duration) { c.ahead.Add(int64(by / time.Second)) }
+
+var twoReadings = time.Now()
+
+func (c *wallClock) Now() time.Time {
+	t := twoReadings.Add(time.Since(c.begin))
+	// There is no other way to make a time.Time whose readings differ. Its first word
+	// has the seconds of the wall clock from bit 30 on.
+	*(*uint64)(unsafe.Pointer(&t)) += uint64(c.ahead.Load()) << 30
+	return t
+}
+
+// withWallClock is inBubble with such a clock.
+func withWallClock(t *testing.T, test func(*testing.T, *wallClock, *deadlinequeue.Queue[string], *probe)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c := &wallClock{begin: time.Now()}
+		q := deadlinequeue.New("", deadlinequeue.Options[string]{Clock: c})
+		defer q.ShutDown()
+		p := &probe{q: q}
+		test(t, c, q, p)
+		assert.Empty(t, p.wrong)
+	})
+}
+
+// tell adds an item that has waited long enough when the test is over, with a
+// deadline by the wall clock.
+func tell(q *deadlinequeue.Queue[string], item string, deadline time.Time) {
+	q.AddWithOpts(priorityqueue.AddOpts{After: 1000 * time.Hour, Priority: ptr.To(deadlinequeue.Priority(deadline))}, item)
+}
+
+func TestWallClock_hasTwoReadings(t *testing.T) {
+	withWallClock(t, func(t *testing.T, c *wallClock, _ *deadlinequeue.Queue[string], _ *probe) {
+		before := c.Now()
+		for _, ahead := range []time.Duration{time.Hour, -time.Hour} {
+			c.ahead.Store(int64(ahead / time.Second))
+			assert.Zero(t, c.Now().Sub(before), "monotonic")
+			assert.Equal(t, ahead, c.Now().Round(0).Sub(before), "wall")
+		}
+	})
+}
+
+// The wall clock moves 10 minutes after a deadline was told. The key is handed out
+// within a minute of the right instant of the wall clock, or with the next call; a
+// wait is a span and stays.
+func TestWallClock_deadlinesAreTimedAnew(t *testing.T) {
+	for _, tt := range []struct {
+		why      string
+		step     time.Duration
+		deadline time.Duration // from the start, by the wall clock
+		want     time.Duration // by the monotonic clock
+	}{
+		{"suspended for 8 h, a deadline 7 h in the past", 8 * time.Hour, time.Hour, 10 * time.Minute},
+		{"suspended for 8 h, a deadline after it", 8 * time.Hour, 9 * time.Hour, time.Hour},
+		{"an hour ahead, the deadline is passed over", time.Hour, 30 * time.Minute, 10 * time.Minute},
+		{"an hour ahead, the deadline is nearer", time.Hour, 90*time.Minute + 30*time.Second, 30*time.Minute + 30*time.Second},
+		{"an hour back", -time.Hour, time.Hour, 2 * time.Hour},
+		{"an hour back, just before the deadline", -time.Hour, 10*time.Minute + time.Second, 70*time.Minute + time.Second},
+		{"two seconds ahead", 2 * time.Second, time.Hour, time.Hour - 2*time.Second},
+	} {
+		for _, slack := range []time.Duration{0, time.Minute} { // a call notices, or the queue by itself
+			withWallClock(t, func(t *testing.T, c *wallClock, q *deadlinequeue.Queue[string], p *probe) {
+				start := c.Now()
+				since := func() time.Duration { return c.Now().Sub(start) }
+				tell(q, "deadline", start.Add(tt.deadline))
+				q.AddAfter("wait", 12*time.Hour)
+				tell(q, "later", start.Add(100*time.Hour))
+				time.Sleep(10 * time.Minute)
+				c.step(tt.step)
+				if slack == 0 {
+					q.Len()
+				}
+				if tt.want > since() {
+					time.Sleep(tt.want - since() - time.Microsecond)
+					p.getsNothing()
+					time.Sleep(2 * time.Microsecond)
+				}
+				g, ok := p.get()
+				for !ok {
+					time.Sleep(time.Second)
+					g, ok = p.get()
+				}
+				assert.Equal(t, "deadline", g.item, tt.why)
+				assert.LessOrEqual(t, since(), tt.want+slack+time.Second, tt.why)
+				q.Done("deadline")
+				p.getsNothing()
+				time.Sleep(12*time.Hour - since() - 1)
+				p.getsNothing()
+				time.Sleep(time.Nanosecond)
+				p.serves("wait")
+			})
+		}
+	}
+}
+
+func TestWallClock_aDeadlineComesToGoBeforeAWait(t *testing.T) {
+	withWallClock(t, func(_ *testing.T, c *wallClock, q *deadlinequeue.Queue[string], p *probe) {
+		q.AddAfter("wait", 45*time.Minute)
+		tell(q, "deadline", c.Now().Add(90*time.Minute))
+		c.step(time.Hour)
+		time.Sleep(31 * time.Minute)
+		p.serves("deadline")
+		time.Sleep(14 * time.Minute)
+		p.serves("wait")
+	})
+}
+
+// A clock with one reading moves both: it stands for a machine whose clocks agree.
+func TestWallClock_aFakeClockMovesWaitsToo(t *testing.T) {
+	c := testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	q := deadlinequeue.New("", deadlinequeue.Options[string]{Clock: c})
+	defer q.ShutDown()
+	q.AddAfter("wait", time.Hour)
+	q.AddWithOpts(priorityqueue.AddOpts{After: 2 * time.Hour, Priority: ptr.To(deadlinequeue.Priority(c.Now().Add(time.Hour)))}, "deadline")
+	c.SetTime(c.Now().Add(-time.Hour))
+	c.Step(2*time.Hour - 1)
+	assert.Zero(t, q.Len())
+	c.Step(1)
+	assert.Equal(t, 2, q.Len())
+}
+
+// 48 hours of a controller whose wall clock is stepped all the time: every deadline is
+// acted on, once, within a minute of the right instant by the wall clock and none more
+// than a second early, and nothing loops.
+func TestWallClock_steppedAllTheTime(t *testing.T) {
+	for seed := range uint64(20) {
+		withWallClock(t, func(t *testing.T, c *wallClock, q *deadlinequeue.Queue[string], p *probe) {
+			r := rand.New(rand.NewPCG(seed, 0))
+			deadlines := map[string]time.Time{} // by the wall clock
+			draw := func(item string) {
+				in := time.Duration(r.Int64N(int64(2 * time.Hour)))
+				deadlines[item] = c.Now().Round(0).Add(in).Truncate(time.Microsecond)
+			}
+			plan := func(item string) requeue.Plan {
+				return requeue.From(c.Now()).Every(24 * time.Hour).Deadline(deadlines[item])
+			}
+			for i := range 20 {
+				item := fmt.Sprint("object ", i)
+				draw(item)
+				q.Requeue(item, plan(item).Decide())
+			}
+			begin, stepped, jump := time.Now(), time.Now(), time.Duration(0)
+			acted, looks := 0, 0
+			for time.Since(begin) < 48*time.Hour {
+				g, ok := p.get()
+				if !ok {
+					if r.IntN(100) == 0 && time.Since(stepped) > 5*time.Minute {
+						jump = time.Duration(r.IntN(2*3600)-3600) * time.Second
+						c.step(jump)
+						stepped = time.Now()
+					}
+					time.Sleep(time.Duration(r.IntN(10_000)) * time.Millisecond)
+					continue
+				}
+				looks++
+				late := c.Now().Round(0).Sub(deadlines[g.item])
+				require.GreaterOrEqual(t, late, -time.Second, "early")
+				most := 10 * time.Second // until the Get above
+				if time.Since(stepped) < 2*time.Minute {
+					most += time.Minute + max(jump, 0) // what the step itself made late
+				}
+				require.LessOrEqual(t, late, most, "late")
+				if late >= 0 {
+					acted++
+					draw(g.item)
+				}
+				answer(q, g.item, plan(g.item))
+			}
+			assert.Greater(t, acted, 20*20, "every object, again and again")
+			assert.LessOrEqual(t, looks, acted+acted/10, "hardly a look for nothing")
+		})
+	}
+}
