@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"syscall"
@@ -13,7 +14,11 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/requeue-go/requeue/deadlinequeue"
 )
 
 // These benchmarks are ratios: each iteration is a round of every
@@ -49,18 +54,34 @@ func median(xs []float64) float64 {
 // compare runs rounds of every implementation in turn and reports the medians of
 // what a round returns, and ours as a share of the others'.
 func compare(b *testing.B, unit string, names []string, round func(name string) float64) {
-	got := map[string][]float64{}
+	compareAll(b, []string{unit}, names, func(name string) []float64 { return []float64{round(name)} })
+}
+
+// compareAll is compare of rounds that measure several things.
+func compareAll(b *testing.B, units, names []string, round func(name string) []float64) {
+	got := make([]map[string][]float64, len(units))
+	for i := range got {
+		got[i] = map[string][]float64{}
+	}
 	for range b.N {
 		for _, name := range names {
 			runtime.GC()
-			got[name] = append(got[name], round(name))
+			for i, x := range round(name) {
+				got[i][name] = append(got[i][name], x)
+			}
 		}
 	}
-	for _, name := range names {
-		b.ReportMetric(median(got[name]), name+"-"+unit)
-	}
-	for _, name := range names[1:] {
-		b.ReportMetric(median(got[names[0]])/median(got[name]), "x-"+name)
+	for i, unit := range units {
+		of := ""
+		if len(units) > 1 {
+			of = "-" + unit
+		}
+		for _, name := range names {
+			b.ReportMetric(median(got[i][name]), name+"-"+unit)
+		}
+		for _, name := range names[1:] {
+			b.ReportMetric(median(got[i][names[0]])/median(got[i][name]), "x-"+name+of)
+		}
 	}
 	b.ReportMetric(0, "ns/op")
 }
@@ -80,7 +101,7 @@ func BenchmarkAddGetDone(b *testing.B) {
 	for _, depth := range []int{10_000, 100_000, 1_000_000} {
 		all := requests(depth + 200_000)
 		fill, keys := all[:depth], all[depth:]
-		for _, goroutines := range []int{1, 8} {
+		for _, goroutines := range []int{1, 8, 32} {
 			b.Run(fmt.Sprintf("keys=%d/goroutines=%d", depth, goroutines), func(b *testing.B) {
 				names := slices.Clone(names)
 				if goroutines == 1 {
@@ -329,4 +350,152 @@ func heapInUse() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// The longest that a single call takes, with 1,000,000 keys, by the wall clock and
+// without garbage collections: how long everybody else may have to wait for a lock.
+// A call that is scheduled away takes that long, too, so the figures are no less
+// than what the machine does to every call.
+//
+//   - shutdown-waiting, shutdown-ready: ShutDown of a queue in which all keys wait,
+//     or are ready.
+//   - due: all keys wait for one instant, which is their deadline, too, for a queue
+//     that knows deadlines. From that instant on one goroutine adds 50,000 new keys
+//     and one gets 50,000 and is done with them: the longest Add, and the longest
+//     Get or Done. Of a call that began before the instant what comes after counts.
+//   - growth: Add of new keys to an empty queue. With controller-runtime's queue Add
+//     is an append to a buffer; a background goroutine does the rest, under the lock
+//     that Get and Len need.
+func BenchmarkLongestPause(b *testing.B) {
+	names, makeQueue := queues()
+	all := requests(pauseDepth + pauseCalls)
+	keys, more := all[:pauseDepth], all[pauseDepth:]
+
+	shutDown := func(add func(q workqueue.TypedRateLimitingInterface[request], key request)) func(name string) float64 {
+		return func(name string) float64 {
+			q := makeQueue[name]()
+			fillUp(q, keys, add)
+			defer withoutGC()()
+			var p pause
+			p.of(q.ShutDown)
+			return p.ms()
+		}
+	}
+	b.Run("shutdown-waiting", func(b *testing.B) {
+		deadline := time.Now().Add(time.Hour)
+		compare(b, "ms", names, shutDown(func(q workqueue.TypedRateLimitingInterface[request], key request) {
+			addDue(q, key, deadline)
+		}))
+	})
+	b.Run("shutdown-ready", func(b *testing.B) {
+		compare(b, "ms", names, shutDown(workqueue.TypedRateLimitingInterface[request].Add))
+	})
+	b.Run("due", func(b *testing.B) {
+		lead := 8 * time.Second
+		compareAll(b, []string{"add-ms", "get-done-ms"}, names, func(name string) []float64 {
+			for {
+				q := makeQueue[name]()
+				due := time.Now().Add(lead)
+				fillUp(q, keys, func(q workqueue.TypedRateLimitingInterface[request], key request) { addDue(q, key, due) })
+				undo := withoutGC()
+				inTime := time.Until(due) > 10*time.Millisecond
+				var adds, gets pause
+				if inTime {
+					adds, gets = whenDue(q, due, more)
+				}
+				undo()
+				q.ShutDown()
+				if inTime {
+					return []float64{adds.ms(), gets.ms()}
+				}
+				lead *= 2 // on a slow machine they are not all in by then
+			}
+		})
+	})
+	b.Run("growth", func(b *testing.B) {
+		compare(b, "ms", names, func(name string) float64 {
+			q := makeQueue[name]()
+			defer q.ShutDown()
+			defer withoutGC()()
+			var p pause
+			for _, k := range keys {
+				p.of(func() { q.Add(k) })
+			}
+			return p.ms()
+		})
+	})
+}
+
+const (
+	pauseDepth = 1_000_000
+	pauseCalls = 50_000
+)
+
+// pause is the longest of the calls made by way of it.
+type pause struct {
+	since time.Time // what comes before does not count; zero: all counts
+	max   time.Duration
+}
+
+func (p *pause) of(call func()) {
+	began := time.Now()
+	call()
+	ended := time.Now()
+	if began.Before(p.since) {
+		began = p.since
+	}
+	p.max = max(p.max, ended.Sub(began))
+}
+
+func (p *pause) ms() float64 { return float64(p.max) / float64(time.Millisecond) }
+
+// withoutGC collects garbage and then no more, until what it returns is called.
+func withoutGC() (undo func()) {
+	runtime.GC()
+	percent := debug.SetGCPercent(-1)
+	return func() { debug.SetGCPercent(percent) }
+}
+
+// addDue adds a key that waits until due, as its deadline where the queue knows
+// deadlines.
+func addDue(q workqueue.TypedRateLimitingInterface[request], key request, due time.Time) {
+	if ours, ok := q.(*deadlinequeue.Queue[request]); ok {
+		ours.AddWithOpts(priorityqueue.AddOpts{After: time.Hour, Priority: ptr.To(deadlinequeue.Priority(due))}, key)
+		return
+	}
+	q.AddAfter(key, time.Until(due))
+}
+
+// fillUp adds all keys and returns when the queue has taken them: client-go's all
+// but 1,000, which it takes while it is looked at.
+func fillUp(q workqueue.TypedRateLimitingInterface[request], keys []request, add func(workqueue.TypedRateLimitingInterface[request], request)) {
+	for i, k := range keys {
+		add(q, k)
+		if i%1000 == 0 {
+			q.Len() // until controller-runtime has taken them; it counts waits from then
+		}
+	}
+	q.Len()
+}
+
+// whenDue is the longest pauses from due on while the keys are added and as many
+// are gotten.
+func whenDue(q workqueue.TypedRateLimitingInterface[request], due time.Time, keys []request) (adds, gets pause) {
+	adds.since, gets.since = due, due
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		time.Sleep(time.Until(due))
+		for _, k := range keys {
+			adds.of(func() { q.Add(k) })
+		}
+	})
+	wg.Go(func() {
+		for range keys {
+			var k request
+			gets.of(func() { k, _ = q.Get() })
+			gets.of(func() { q.Done(k) })
+		}
+	})
+	wg.Wait()
+	return adds, gets
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/requeue-go/requeue/deadlinequeue/queuesim"
+	"github.com/requeue-go/requeue/deadlinequeue/internal/queuesim"
 )
 
 // A test runs the scenario with each policy and prints what was measured:
@@ -20,6 +20,6 @@ func ExampleTable() {
 		fmt.Println(strings.Fields(line))
 	}
 	// Output:
-	// [scenario policy late p50 p99 max wait p50 p99 interval p50 reconciles deadlines never served]
-	// [overload deadlinequeue 0.034 0.089 0.099 0.000 0.000 0.0 144000 1138 0]
+	// [scenario policy late p50 p99 max wait p50 p99 poll late p50 p99 interval p50 reconciles deadlines never served]
+	// [overload deadlinequeue 0.034 0.089 0.099 0.000 0.000 0.000 0.000 0.0 144000 1138 0]
 }

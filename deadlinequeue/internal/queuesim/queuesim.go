@@ -13,6 +13,11 @@
 // mean distance of deadlines is 10 minutes, or longer where that is needed to
 // keep the work for deadlines below [MostDeadlines] of what the workers can do.
 //
+// Objects may also come and go: one that has acted on a deadline may be finished,
+// and an event brings it back with another deadline. An event of an object that is
+// not finished moves its deadline, unless that has passed: then it is to be acted
+// on. And there may be objects that fail at every reconcile, for ever.
+//
 // All times that are drawn are whole milliseconds and the draws of an object are
 // its own, so that every queue meets the same.
 package queuesim
@@ -52,14 +57,31 @@ type Scenario struct {
 	Objects int
 	// Share of the objects has deadlines, from 0 to 1.
 	Share float64
+	// Distance is the mean distance of the deadlines of an object; 0 is what the
+	// package comment says.
+	Distance time.Duration
+	// Herd gives every object that has deadlines a single one, so long after the
+	// start; 0 is not to.
+	Herd time.Duration
+	// Finish is the share of the deadlines that finish their object, from 0 to 1.
+	Finish float64
+	// Events is the mean distance of the events of an object that has deadlines;
+	// 0 is no events.
+	Events time.Duration
+	// Failing is how many further objects there are whose deadline passed before
+	// the start and whose reconcile always fails.
+	Failing int
+	// Backoff is the longest wait of the rate limiter, which begins with 5 ms; 0
+	// is 1000 s.
+	Backoff time.Duration
 	// Poll is how often a reconciler wants to see an object; 0 is 5 minutes.
 	Poll time.Duration
 	// Service is how long a reconcile takes; 0 is 100 ms.
 	Service time.Duration
 	// Workers is how many reconciles run at a time; 0 is 2.
 	Workers int
-	// Resync is how often all objects are added at once, as the resync of an
-	// informer does; 0 is never.
+	// Resync is how often all objects are added at once, each time in another
+	// order, as the resync of an informer does; 0 is never.
 	Resync time.Duration
 	// Restart has all objects come in at once, by an initial list. Otherwise
 	// they are there already, and their first polls are spread over Poll.
@@ -81,6 +103,7 @@ func (s Scenario) withDefaults() Scenario {
 	orElse(&s.Service, 100*time.Millisecond)
 	orElse(&s.Workers, 2)
 	orElse(&s.Measured, time.Hour)
+	orElse(&s.Backoff, 1000*time.Second)
 	return s
 }
 
@@ -96,11 +119,19 @@ func (s Scenario) withDeadlines() int { return int(s.Share * float64(s.Objects))
 
 // distance is the mean distance of the deadlines of an object.
 func (s Scenario) distance() time.Duration {
+	if s.Distance > 0 {
+		return s.Distance
+	}
 	atLeast := float64(s.withDeadlines()) * float64(s.Service) / (MostDeadlines * float64(s.Workers))
 	return max(10*time.Minute, time.Duration(atLeast))
 }
 
-// Report is what was measured of one policy in one scenario.
+func (s Scenario) limiter() workqueue.TypedRateLimiter[reconcile.Request] {
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](5*time.Millisecond, s.Backoff)
+}
+
+// Report is what was measured of one policy in one scenario. Hand-outs of objects
+// that always fail count in Reconciles and Failures only.
 type Report struct {
 	// Scenario and Policy are the names of what was run.
 	Scenario, Policy string
@@ -109,10 +140,18 @@ type Report struct {
 	Lateness Spread
 	// Wait of the other hand-outs: since the object was added or its poll was due.
 	Wait Spread
+	// PollLateness of the other hand-outs: since the poll of the object was due.
+	// Each poll that is asked for counts once, when its object is handed out next.
+	// If that is before it was due, because the object was added, the poll is not
+	// late and counts as 0. So an add neither hides that a poll is late nor makes
+	// it late.
+	PollLateness Spread
 	// Interval from one hand-out to the next of an object without deadlines.
 	Interval Spread
 	// Reconciles is the number of all hand-outs.
 	Reconciles int
+	// Failures is the number of those that failed.
+	Failures int
 	// Deadlines is the number of hand-outs at a deadline or after it.
 	Deadlines int
 	// NeverServed is the number of objects that were not handed out once, warm-up
@@ -139,11 +178,12 @@ func spread(sample []time.Duration) Spread {
 func Table(reports ...Report) string {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(w, "scenario\tpolicy\tlate p50\tp99\tmax\twait p50\tp99\tinterval p50\treconciles\tdeadlines\tnever served\t")
+	_, _ = fmt.Fprintln(w, "scenario\tpolicy\tlate p50\tp99\tmax\twait p50\tp99\tpoll late p50\tp99\tinterval p50\treconciles\tdeadlines\tnever served\t")
 	for _, r := range reports {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%.1f\t%d\t%d\t%d\t\n", r.Scenario, r.Policy,
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%.1f\t%d\t%d\t%d\t\n", r.Scenario, r.Policy,
 			r.Lateness.P50.Seconds(), r.Lateness.P99.Seconds(), r.Lateness.Max.Seconds(),
-			r.Wait.P50.Seconds(), r.Wait.P99.Seconds(), r.Interval.P50.Seconds(),
+			r.Wait.P50.Seconds(), r.Wait.P99.Seconds(),
+			r.PollLateness.P50.Seconds(), r.PollLateness.P99.Seconds(), r.Interval.P50.Seconds(),
 			r.Reconciles, r.Deadlines, r.NeverServed)
 	}
 	_ = w.Flush()
@@ -164,11 +204,14 @@ type run struct {
 	policy   Policy
 	queue    queue
 	objects  []*object
-	byKey    map[reconcile.Request]*object
-	from, to time.Time // what is measured
+	failing  []*object
+	byKey    map[reconcile.Request]*object // of both
+	events   []event                       // in order
+	from, to time.Time                     // what is measured
 
 	mu                       sync.Mutex // guards all below, and the objects
 	lateness, wait, interval []time.Duration
+	pollLateness             []time.Duration
 	report                   Report
 }
 
@@ -178,10 +221,25 @@ type object struct {
 	key      reconcile.Request
 	draws    *rand.Rand // nil: the object has no deadlines
 	first    time.Duration
+	failing  bool
+	finished bool
 	deadline time.Time
 	ready    time.Time // since when the queue should hand it out
 	due      time.Time // when its poll makes it ready
+	poll     time.Time // when its poll was to be made; adds do not change it
 	handed   time.Time // the last hand-out
+}
+
+// event gives an object the deadline at + ahead.
+type event struct {
+	at     time.Time
+	object *object
+	ahead  time.Duration
+}
+
+// exponential is a draw to the millisecond.
+func exponential(draws *rand.Rand, mean time.Duration) time.Duration {
+	return time.Duration(draws.ExpFloat64() * float64(mean)).Truncate(time.Millisecond)
 }
 
 // wakes makes the object ready if its poll is due.
@@ -195,10 +253,26 @@ func (o *object) wakes(now time.Time) {
 	o.due = time.Time{}
 }
 
-// draw draws the next deadline, to the millisecond.
-func (o *object) draw(now time.Time, mean time.Duration) {
-	if o.draws != nil {
-		o.deadline = now.Add(time.Duration(o.draws.ExpFloat64() * float64(mean)).Truncate(time.Millisecond))
+// begin draws the first deadline.
+func (o *object) begin(now time.Time, s Scenario) {
+	switch {
+	case o.draws == nil:
+	case s.Herd > 0:
+		o.deadline = now.Add(s.Herd)
+	default:
+		o.deadline = now.Add(exponential(o.draws, s.distance()))
+	}
+}
+
+// act draws what comes after the deadline.
+func (o *object) act(now time.Time, s Scenario) {
+	switch {
+	case s.Herd > 0:
+		o.deadline = time.Time{}
+	case s.Finish > 0 && o.draws.Float64() < s.Finish:
+		o.deadline, o.finished = time.Time{}, true
+	default:
+		o.deadline = now.Add(exponential(o.draws, s.distance()))
 	}
 }
 
@@ -220,12 +294,44 @@ func newRun(s Scenario, p Policy) *run {
 		if n := s.withDeadlines(); (i+1)*n/s.Objects > i*n/s.Objects {
 			o.draws = draws
 		}
-		o.draw(now, s.distance())
+		o.begin(now, s)
 		r.objects = append(r.objects, o)
 		r.byKey[o.key] = o
 	}
+	for i := range s.Failing {
+		draws := rand.New(rand.NewPCG(s.Seed, uint64(i)|failingDraws))
+		o := &object{failing: true, deadline: now.Add(-time.Minute - exponential(draws, time.Minute))}
+		o.key.Namespace, o.key.Name = "default", fmt.Sprintf("failing-%05d", i)
+		r.failing = append(r.failing, o)
+		r.byKey[o.key] = o
+	}
+	r.drawEvents(now)
 	r.queue = p.open(s, r.deadlineOf)
 	return r
+}
+
+// Apart from the draws of the objects.
+const (
+	failingDraws = 1 << 32
+	eventDraws   = 1 << 33
+	resyncDraws  = 1 << 34
+)
+
+func (r *run) drawEvents(now time.Time) {
+	s := r.scenario
+	if s.Events == 0 {
+		return
+	}
+	for i, o := range r.objects {
+		if o.draws == nil {
+			continue
+		}
+		draws := rand.New(rand.NewPCG(s.Seed, uint64(i)|eventDraws))
+		for at := now.Add(exponential(draws, s.Events)); at.Before(r.to); at = at.Add(exponential(draws, s.Events)) {
+			r.events = append(r.events, event{at, o, exponential(draws, s.distance())})
+		}
+	}
+	slices.SortStableFunc(r.events, func(a, b event) int { return a.at.Compare(b.at) })
 }
 
 func (r *run) deadlineOf(key reconcile.Request) (time.Time, bool) {
@@ -236,8 +342,11 @@ func (r *run) deadlineOf(key reconcile.Request) (time.Time, bool) {
 }
 
 func (r *run) run() Report {
+	for _, o := range r.failing {
+		r.queue.event(o.key, o.deadline)
+	}
 	if r.scenario.Restart {
-		r.addAll()
+		r.addAll(r.objects)
 	} else {
 		for _, o := range r.objects {
 			r.requeue(o, 0, o.first)
@@ -247,13 +356,15 @@ func (r *run) run() Report {
 	for range r.scenario.Workers {
 		workers.Go(r.work)
 	}
+	workers.Go(r.happen)
 	if every := r.scenario.Resync; every > 0 {
-		// Apart from all else, which comes at whole milliseconds, so that it is
-		// clear which of an add and a hand-out was first.
-		time.Sleep(time.Millisecond / 2)
+		time.Sleep(apart)
+		draws := rand.New(rand.NewPCG(r.scenario.Seed, resyncDraws))
+		order := slices.Clone(r.objects)
 		for next := time.Now().Add(every); next.Before(r.to); next = next.Add(every) {
 			time.Sleep(time.Until(next))
-			r.addAll()
+			draws.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+			r.addAll(order)
 		}
 	}
 	time.Sleep(time.Until(r.to) + r.scenario.Service)
@@ -262,6 +373,10 @@ func (r *run) run() Report {
 	workers.Wait()
 	return r.finish()
 }
+
+// apart is how far adds are from all else, which comes at whole milliseconds, so
+// that it is clear which of an add and a hand-out was first.
+const apart = time.Millisecond / 2
 
 func (r *run) work() {
 	for {
@@ -279,38 +394,71 @@ func (r *run) work() {
 		time.Sleep(r.scenario.Service)
 		if acted {
 			r.mu.Lock()
-			o.draw(time.Now(), r.scenario.distance())
+			o.act(time.Now(), r.scenario)
 			r.mu.Unlock()
 		}
-		r.requeue(o, priority, r.queue.poll(r.scenario.Poll))
+		if o.failing {
+			r.queue.fail(key, priority, requeue.From(time.Now()).Deadline(o.deadline).Decide())
+		} else {
+			r.requeue(o, priority, r.queue.poll(r.scenario.Poll))
+		}
 		r.queue.Done(key)
 	}
 }
 
-// addAll adds all objects at once.
-func (r *run) addAll() {
+// addAll adds all objects at once, in the order given.
+func (r *run) addAll(objects []*object) {
 	r.mu.Lock()
 	now := time.Now()
-	keys := make([]reconcile.Request, 0, len(r.objects))
-	for _, o := range r.objects {
-		o.wakes(now)
-		if o.ready.IsZero() {
-			o.ready = now
-		}
-		if !r.queue.keepsWaits {
-			o.due = time.Time{}
-		}
+	keys := make([]reconcile.Request, 0, len(objects))
+	for _, o := range objects {
+		r.added(o, now)
 		keys = append(keys, o.key)
 	}
 	r.mu.Unlock()
 	r.queue.list(keys)
 }
 
-// requeue has the object looked at after the interval or at its deadline. The
-// priority is the one that it was handed out with.
+// added makes the object ready.
+func (r *run) added(o *object, now time.Time) {
+	o.wakes(now)
+	if o.ready.IsZero() {
+		o.ready = now
+	}
+	if !r.queue.keepsWaits {
+		o.due = time.Time{}
+	}
+}
+
+// happen has the events happen.
+func (r *run) happen() {
+	for _, e := range r.events {
+		time.Sleep(time.Until(e.at.Add(apart)))
+		o := e.object
+		r.mu.Lock()
+		now := time.Now()
+		if o.finished || o.deadline.After(now) {
+			o.deadline, o.finished = e.at.Add(e.ahead), false
+		}
+		r.added(o, now)
+		deadline := o.deadline
+		r.mu.Unlock()
+		r.queue.event(o.key, deadline)
+	}
+}
+
+// requeue has the object looked at after the interval or at its deadline, unless
+// it is finished. The priority is the one that it was handed out with.
 func (r *run) requeue(o *object, priority int, poll time.Duration) {
 	r.mu.Lock()
 	now := time.Now()
+	if o.finished {
+		r.mu.Unlock()
+		r.queue.finish(o.key)
+		return
+	}
+	o.poll = now.Add(poll)
+	deadline := o.deadline
 	plan := requeue.From(now).Every(poll)
 	if !r.policy.fixed {
 		plan = plan.Deadline(o.deadline)
@@ -323,16 +471,23 @@ func (r *run) requeue(o *object, priority int, poll time.Duration) {
 		}
 	}
 	r.mu.Unlock()
-	r.queue.requeue(o.key, priority, d)
+	r.queue.requeue(o.key, priority, d, deadline)
 }
 
 // handedOut records a hand-out, and reports whether it acts on a deadline.
 func (r *run) handedOut(o *object, now time.Time) (acted bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if o.failing {
+		if !now.Before(r.from) {
+			r.report.Reconciles++
+			r.report.Failures++
+		}
+		return false
+	}
 	o.wakes(now)
-	ready, last := o.ready, o.handed
-	o.ready, o.handed = time.Time{}, now
+	ready, poll, last := o.ready, o.poll, o.handed
+	o.ready, o.poll, o.handed = time.Time{}, time.Time{}, now
 	if !r.queue.keepsWaits {
 		o.due = time.Time{}
 	}
@@ -349,6 +504,9 @@ func (r *run) handedOut(o *object, now time.Time) (acted bool) {
 		r.report.Uncalled++
 	default:
 		r.wait = append(r.wait, now.Sub(ready))
+		if !poll.IsZero() {
+			r.pollLateness = append(r.pollLateness, max(now.Sub(poll), 0))
+		}
 	}
 	if o.draws == nil && !last.Before(r.from) {
 		r.interval = append(r.interval, now.Sub(last))
@@ -367,6 +525,7 @@ func (r *run) finish() Report {
 		}
 	}
 	r.report.Lateness, r.report.Wait, r.report.Interval = spread(r.lateness), spread(r.wait), spread(r.interval)
+	r.report.PollLateness = spread(r.pollLateness)
 	return r.report
 }
 
@@ -388,8 +547,15 @@ type queue struct {
 	get func() (key reconcile.Request, priority int, shutdown bool) // priority is 0 where there is none
 	// list is what an informer does with all objects.
 	list func([]reconcile.Request)
-	// requeue is what the controller does with the answer of the reconciler.
-	requeue func(key reconcile.Request, handed int, d requeue.Decision)
+	// event is what a handler does with an object that now has the deadline.
+	event func(key reconcile.Request, deadline time.Time)
+	// requeue is what the reconciler and the controller do after the reconcile of
+	// an object that has the deadline, zero if it has none.
+	requeue func(key reconcile.Request, handed int, d requeue.Decision, deadline time.Time)
+	// fail is requeue after a reconcile that failed.
+	fail func(key reconcile.Request, handed int, d requeue.Decision)
+	// finish is requeue after the last reconcile of an object.
+	finish func(key reconcile.Request)
 	// poll is the interval that the reconciler asks for, given the one wanted.
 	poll func(time.Duration) time.Duration
 	// keepsWaits says that a wait goes on when its key is added or handed out.
@@ -411,13 +577,80 @@ func ExactRequeue() Policy {
 // PriorityQueue is the priority queue of controller-runtime and a reconciler that
 // waits for the sooner of poll and deadline, at priority 0.
 func PriorityQueue() Policy {
-	return Policy{Name: "controller-runtime, exact", open: controllerRuntime(ptr.To(0))}
+	return Policy{Name: "controller-runtime, exact", open: controllerRuntime(always(ptr.To(0)))}
 }
 
 // KeptPriority is [PriorityQueue] with a reconciler that names no priority: the
 // object keeps the one that it was handed out with.
 func KeptPriority() Policy {
-	return Policy{Name: "controller-runtime, kept", open: controllerRuntime(nil)}
+	return Policy{Name: "controller-runtime, kept", open: controllerRuntime(always(nil))}
+}
+
+// raised is the priority of those who raise that of deadlines.
+const raised = 100
+
+// RaisedPriority is [PriorityQueue] with a reconciler that asks for priority 100
+// where it waits for a deadline, and for 0 where it waits for a poll: had it named
+// none then, an object would keep the 100 for ever.
+func RaisedPriority() Policy {
+	return Policy{Name: "controller-runtime, raised", open: controllerRuntime(func(d requeue.Decision) *int {
+		if d.Cause == requeue.CauseDeadline || d.Cause == requeue.CauseOverdue {
+			return ptr.To(raised)
+		}
+		return ptr.To(0)
+	})}
+}
+
+// OutsideTimer is the priority queue of controller-runtime, a reconciler that
+// waits for the poll, at priority 0, and beside them a timer for each object, that
+// adds it with priority 100 at its deadline. The timer is set by the reconciler,
+// and by the handler of events.
+func OutsideTimer() Policy {
+	return Policy{Name: "controller-runtime, timer", fixed: true, open: func(s Scenario, _ deadlineOf) queue {
+		q, pq := priorityQueue(s, always(ptr.To(0)))
+		ts := timers{set: map[reconcile.Request]timer{}, fire: func(key reconcile.Request) {
+			pq.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(raised)}, key)
+		}}
+		event, again := q.event, q.requeue
+		q.event = func(key reconcile.Request, deadline time.Time) {
+			ts.reset(key, deadline)
+			event(key, deadline)
+		}
+		q.requeue = func(key reconcile.Request, handed int, d requeue.Decision, deadline time.Time) {
+			ts.reset(key, deadline)
+			again(key, handed, d, deadline)
+		}
+		return q
+	}}
+}
+
+// timers is a timer for each object that has a deadline.
+type timers struct {
+	fire func(reconcile.Request)
+	mu   sync.Mutex
+	set  map[reconcile.Request]timer
+}
+
+type timer struct {
+	at time.Time
+	*time.Timer
+}
+
+// reset sets the timer of an object, unless it is the one that it has or had last.
+func (t *timers) reset(key reconcile.Request, at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	was, ok := t.set[key]
+	if ok && was.at.Equal(at) {
+		return
+	}
+	if ok {
+		was.Stop()
+		delete(t.set, key)
+	}
+	if !at.IsZero() {
+		t.set[key] = timer{at, time.AfterFunc(time.Until(at), func() { t.fire(key) })}
+	}
 }
 
 // DeadlineQueue is the queue of package deadlinequeue, which is told the deadline
@@ -439,8 +672,8 @@ func AdaptivePoll() Policy {
 	}}
 }
 
-func clientGo(Scenario, deadlineOf) queue {
-	q := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
+func clientGo(s Scenario, _ deadlineOf) queue {
+	q := workqueue.NewTypedRateLimitingQueue(s.limiter())
 	return queue{
 		TypedInterface: q,
 		get: func() (reconcile.Request, int, bool) {
@@ -452,48 +685,80 @@ func clientGo(Scenario, deadlineOf) queue {
 				q.Add(key)
 			}
 		},
-		requeue:    func(key reconcile.Request, _ int, d requeue.Decision) { q.AddAfter(key, d.After) },
+		event: func(key reconcile.Request, _ time.Time) { q.Add(key) },
+		requeue: func(key reconcile.Request, _ int, d requeue.Decision, _ time.Time) {
+			q.Forget(key)
+			q.AddAfter(key, d.After)
+		},
+		fail:       func(key reconcile.Request, _ int, _ requeue.Decision) { q.AddRateLimited(key) },
+		finish:     q.Forget,
 		poll:       asWanted,
 		keepsWaits: true,
 	}
 }
 
-func controllerRuntime(priority *int) func(Scenario, deadlineOf) queue {
-	return func(Scenario, deadlineOf) queue {
-		q := priorityqueue.New[reconcile.Request]("")
-		return queue{
-			TypedInterface: q,
-			get:            q.GetWithPriority,
-			list:           atLowPriority(q),
-			requeue: func(key reconcile.Request, handed int, d requeue.Decision) {
-				answer(q, key, handed, reconcile.Result{RequeueAfter: d.After, Priority: priority})
-			},
-			poll: asWanted,
-		}
+func controllerRuntime(priority func(requeue.Decision) *int) func(Scenario, deadlineOf) queue {
+	return func(s Scenario, _ deadlineOf) queue {
+		q, _ := priorityQueue(s, priority)
+		return q
 	}
+}
+
+// priorityQueue is controller-runtime's with the priority that the reconciler
+// answers with. After a failure it answers with that of a poll.
+func priorityQueue(s Scenario, priority func(requeue.Decision) *int) (queue, priorityqueue.PriorityQueue[reconcile.Request]) {
+	q := priorityqueue.New("", func(o *priorityqueue.Opts[reconcile.Request]) { o.RateLimiter = s.limiter() })
+	return queue{
+		TypedInterface: q,
+		get:            q.GetWithPriority,
+		list:           atLowPriority(q),
+		event:          func(key reconcile.Request, _ time.Time) { q.Add(key) },
+		requeue: func(key reconcile.Request, handed int, d requeue.Decision, _ time.Time) {
+			answer(q, key, handed, reconcile.Result{RequeueAfter: d.After, Priority: priority(d)})
+		},
+		fail: func(key reconcile.Request, handed int, _ requeue.Decision) {
+			failed(q, key, handed, reconcile.Result{Priority: priority(requeue.Decision{Cause: requeue.CausePoll})})
+		},
+		finish: q.Forget,
+		poll:   asWanted,
+	}, q
 }
 
 func deadlineQueue(s Scenario, of deadlineOf) (queue, func() requeue.Load) {
 	if !s.Known {
 		of = nil
 	}
-	q := deadlinequeue.New("", deadlinequeue.Options[reconcile.Request]{DeadlineOf: of})
+	q := deadlinequeue.New("", deadlinequeue.Options[reconcile.Request]{RateLimiter: s.limiter(), DeadlineOf: of})
 	return queue{
 		TypedInterface: q,
 		get:            q.GetWithPriority,
 		list:           atLowPriority(q),
-		requeue: func(key reconcile.Request, handed int, d requeue.Decision) {
+		event: func(key reconcile.Request, deadline time.Time) {
+			q.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(deadlinequeue.Priority(deadline))}, key)
+		},
+		requeue: func(key reconcile.Request, handed int, d requeue.Decision, _ time.Time) {
 			answer(q, key, handed, deadlinequeue.Result(d))
 		},
-		poll: asWanted,
+		fail: func(key reconcile.Request, handed int, d requeue.Decision) {
+			failed(q, key, handed, deadlinequeue.Failed(d))
+		},
+		finish: q.Forget,
+		poll:   asWanted,
 	}, q.Load
 }
 
 // answer does with the result of a reconcile what controller-runtime does: the
 // priority of the hand-out goes for one that the result does not name.
 func answer(q priorityqueue.PriorityQueue[reconcile.Request], key reconcile.Request, handed int, result reconcile.Result) {
+	q.Forget(key)
 	priority := ptr.Deref(result.Priority, handed)
 	q.AddWithOpts(priorityqueue.AddOpts{After: result.RequeueAfter, Priority: &priority}, key)
+}
+
+// failed is answer where the reconciler returned an error, too.
+func failed(q priorityqueue.PriorityQueue[reconcile.Request], key reconcile.Request, handed int, result reconcile.Result) {
+	priority := ptr.Deref(result.Priority, handed)
+	q.AddWithOpts(priorityqueue.AddOpts{RateLimited: true, Priority: &priority}, key)
 }
 
 // atLowPriority adds as the handlers of controller-runtime do for an initial list
@@ -502,6 +767,10 @@ func atLowPriority(q priorityqueue.PriorityQueue[reconcile.Request]) func([]reco
 	return func(keys []reconcile.Request) {
 		q.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(handler.LowPriority)}, keys...)
 	}
+}
+
+func always(priority *int) func(requeue.Decision) *int {
+	return func(requeue.Decision) *int { return priority }
 }
 
 func asWanted(poll time.Duration) time.Duration { return poll }
