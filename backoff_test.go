@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
 	"github.com/requeue-go/requeue"
 )
@@ -47,18 +45,4 @@ func TestBackoff_passedRetryIsNotLost(t *testing.T) {
 	assert.Equal(t, 55*time.Second, requeue.From(now).At(retry).After())
 	assert.Equal(t, 55*time.Second, requeue.From(now).At(retry).Timeout(t0, 48*time.Hour).After())
 	assert.Equal(t, requeue.Immediate, requeue.From(t0).At(requeue.Backoff(t0, 1, 0, 0)).After(), "no base: at once")
-}
-
-func TestBackoff_neverShrinks(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		base, ceiling := durations().Draw(t, "base"), durations().Draw(t, "max")
-		attempt := rapid.IntRange(-2, 200).Draw(t, "attempt")
-		this := requeue.Backoff(t0, attempt, base, ceiling)
-		next := requeue.Backoff(t0, attempt+1, base, ceiling)
-		require.False(t, this.Before(t0))
-		require.False(t, next.Before(this))
-		if ceiling > 0 {
-			require.LessOrEqual(t, next.Sub(t0), ceiling)
-		}
-	})
 }

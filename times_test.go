@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
 	"github.com/requeue-go/requeue"
 )
@@ -39,22 +37,6 @@ func TestBetween(t *testing.T) {
 	}
 	assert.Zero(t, requeue.Between(time.Time{}, t0, 0.5))
 	assert.Zero(t, requeue.Between(t0, time.Time{}, 0.5))
-}
-
-func TestBetween_staysInside(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		from, to := instants(started).Draw(t, "from"), instants(started).Draw(t, "to")
-		if from.IsZero() || to.IsZero() {
-			return
-		}
-		low, high := from, to
-		if to.Before(from) {
-			low, high = to, from
-		}
-		got := requeue.Between(from, to, rapid.Float64().Draw(t, "fraction"))
-		require.False(t, got.Before(low))
-		require.False(t, got.After(high))
-	})
 }
 
 // Similar keys are spread evenly: of 10,000, each tenth of the range holds a

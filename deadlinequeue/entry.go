@@ -132,9 +132,8 @@ func (e *entry[T]) silent() bool { return !e.spoken && !e.failed }
 // was silent.
 func (e *entry[T]) settle(instead int64) {
 	if e.silent() {
-		e.deadline = never
-		if instead > e.handed {
-			e.deadline = instead
+		if e.deadline = instead; instead <= e.handed { // spent
+			e.deadline = never
 		}
 	}
 	e.deadline = min(e.deadline, e.besides)

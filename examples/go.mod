@@ -4,8 +4,8 @@ go 1.26.0
 
 require (
 	github.com/go-logr/logr v1.4.4
-	github.com/requeue-go/requeue v0.0.0
-	github.com/requeue-go/requeue/deadlinequeue v0.0.0
+	github.com/requeue-go/requeue v0.1.0
+	github.com/requeue-go/requeue/deadlinequeue v0.1.0
 	github.com/stretchr/testify v1.12.1
 	go.etcd.io/etcd/server/v3 v3.7.3
 	go.uber.org/zap v1.27.1

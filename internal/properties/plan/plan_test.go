@@ -1,4 +1,5 @@
-package requeue_test
+// Package plan_test holds the core against an exact model, on random input.
+package plan_test
 
 import (
 	"math"
@@ -289,6 +290,36 @@ func TestNextRequeue_isAPlan(t *testing.T) {
 		deadline := requeue.DeadlineOf(start, timeout)
 		require.Equal(t, timeout <= 0 || start.IsZero(), deadline.IsZero())
 		require.Equal(t, requeue.From(now).Timeout(start, timeout).Decide(), requeue.From(now).Deadline(deadline).Decide())
+	})
+}
+
+func TestBackoff_neverShrinks(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		base, ceiling := durations().Draw(t, "base"), durations().Draw(t, "max")
+		attempt := rapid.IntRange(-2, 200).Draw(t, "attempt")
+		this := requeue.Backoff(started, attempt, base, ceiling)
+		next := requeue.Backoff(started, attempt+1, base, ceiling)
+		require.False(t, this.Before(started))
+		require.False(t, next.Before(this))
+		if ceiling > 0 {
+			require.LessOrEqual(t, next.Sub(started), ceiling)
+		}
+	})
+}
+
+func TestBetween_staysInside(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		from, to := instants(started).Draw(t, "from"), instants(started).Draw(t, "to")
+		if from.IsZero() || to.IsZero() {
+			return
+		}
+		low, high := from, to
+		if to.Before(from) {
+			low, high = to, from
+		}
+		got := requeue.Between(from, to, rapid.Float64().Draw(t, "fraction"))
+		require.False(t, got.Before(low))
+		require.False(t, got.After(high))
 	})
 }
 

@@ -1,0 +1,307 @@
+package release
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const version = "v0.1.0"
+
+// proxied is a file-based proxy that serves the modules of this repository, before the
+// modules that are in the module cache and those of the usual proxy; and a module cache
+// of its own, as that of the machine may know another v0.1.0.
+type proxied struct{ env []string }
+
+func serve(t *testing.T) proxied {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	require.NoError(t, Pack(filepath.Join(dir, "proxy"), root, version))
+	known := strings.Fields(run(t, nil, root, "go", "env", "GOMODCACHE", "GOPROXY"))
+	return proxied{[]string{
+		"GOWORK=off",
+		"GOFLAGS=-mod=mod -modcacherw -trimpath",
+		"GOMODCACHE=" + filepath.Join(dir, "modules"),
+		"GOPROXY=file://" + filepath.Join(dir, "proxy") + ",file://" + known[0] + "/cache/download," + known[1],
+		"GONOSUMDB=github.com/requeue-go/*",
+	}}
+}
+
+// run runs a command and returns what it prints on standard output.
+func run(t *testing.T, env []string, dir, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(t, err, "%s %s\n%s", name, strings.Join(args, " "), &stderr)
+	return string(out)
+}
+
+// consumer is a module that imports something already.
+type consumer struct {
+	proxied
+	dir string
+}
+
+// newConsumer makes a module that imports packages, at the versions given.
+func (p proxied) newConsumer(t *testing.T, packages []string, versions ...string) consumer {
+	t.Helper()
+	c := consumer{p, t.TempDir()}
+	c.run(t, "mod", "init", "example.com/consumer")
+	c.write(t, "before_test.go", packages...)
+	c.write(t, "after.go")
+	if len(versions) > 0 {
+		c.run(t, append([]string{"get"}, versions...)...)
+	}
+	c.run(t, "mod", "tidy")
+	return c
+}
+
+func (c consumer) run(t *testing.T, args ...string) string {
+	t.Helper()
+	return run(t, c.env, c.dir, "go", args...)
+}
+
+// write makes a file that imports packages.
+func (c consumer) write(t *testing.T, name string, packages ...string) {
+	t.Helper()
+	text := "package consumer\n"
+	for _, p := range packages {
+		text += "\nimport _ \"" + p + "\"\n"
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(c.dir, name), []byte(text), 0o644))
+}
+
+// lines returns the requirements of go.mod, the checksums of go.sum, and the modules
+// that take part in the build, one a line.
+func (c consumer) lines(t *testing.T) (mod, sum, modules []string) {
+	t.Helper()
+	read := func(name string) []string {
+		data, err := os.ReadFile(filepath.Join(c.dir, name))
+		if !os.IsNotExist(err) {
+			require.NoError(t, err)
+		}
+		return strings.Split(string(data), "\n")
+	}
+	for _, line := range read("go.mod") {
+		line = strings.TrimPrefix(strings.TrimSpace(line), "require ")
+		if fields := strings.Fields(line); len(fields) >= 2 && strings.HasPrefix(fields[1], "v") {
+			mod = append(mod, line)
+		}
+	}
+	for _, line := range read("go.sum") {
+		if line != "" {
+			sum = append(sum, line)
+		}
+	}
+	return mod, sum, strings.Split(strings.TrimSpace(c.run(t, "list", "-m", "all")), "\n")
+}
+
+// gains returns the lines that are new, and requires that all old ones are still there.
+func gains(t *testing.T, before, after []string) (more []string) {
+	t.Helper()
+	for _, line := range before {
+		assert.Contains(t, after, line, "a line that was changed or is gone")
+	}
+	for _, line := range after {
+		if !slices.Contains(before, line) {
+			more = append(more, line)
+		}
+	}
+	return more
+}
+
+// Whoever imports the core or the queue gets one requirement and changes the version of
+// nothing else.
+func TestImport_movesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("resolves the modules of five consumers")
+	}
+	const (
+		core  = "github.com/requeue-go/requeue"
+		queue = "github.com/requeue-go/requeue/deadlinequeue"
+	)
+	served := serve(t)
+	for name, tt := range map[string]struct {
+		packages, versions []string
+		imports            []string
+		mod                []string // what go.mod gains
+		sum                []string // of what go.sum gains lines
+	}{
+		"the core into an empty module": {
+			imports: []string{core},
+			mod:     []string{core + " " + version, "k8s.io/utils v0.0.0-20201110183641-67b214c5f920 // indirect"},
+			// go mod tidy keeps the checksums of what the tests of an imported package
+			// import, and of the go.mod files that it looked at.
+			sum: []string{
+				core, "k8s.io/utils", "github.com/stretchr/testify", "github.com/stretchr/objx", "github.com/davecgh/go-spew",
+				"github.com/pmezard/go-difflib", "gopkg.in/yaml.v3", "k8s.io/klog/v2", "github.com/go-logr/logr",
+				"github.com/spf13/afero", "golang.org/x/text",
+			},
+		},
+		"the core beside testify, rapid and utils": {
+			packages: []string{"github.com/stretchr/testify/mock", "github.com/stretchr/testify/require", "pgregory.net/rapid", "k8s.io/utils/clock/testing"},
+			versions: []string{"github.com/stretchr/testify@v1.11.1", "github.com/stretchr/objx@v0.5.2", "pgregory.net/rapid@v1.2.0", "k8s.io/utils@v0.0.0-20260210185600-b8788abfbbc2"},
+			imports:  []string{core},
+			mod:      []string{core + " " + version},
+			sum:      []string{core},
+		},
+		"the core beside controller-runtime": {
+			packages: []string{"sigs.k8s.io/controller-runtime"},
+			versions: []string{"sigs.k8s.io/controller-runtime@v0.23.3"},
+			imports:  []string{core},
+			mod:      []string{core + " " + version},
+			sum:      []string{core},
+		},
+		"the queue beside controller-runtime v0.23.3": {
+			packages: []string{"sigs.k8s.io/controller-runtime"},
+			versions: []string{"sigs.k8s.io/controller-runtime@v0.23.3"},
+			imports:  []string{core, queue},
+			mod:      []string{core + " " + version, queue + " " + version},
+			sum:      []string{core, queue},
+		},
+		"the queue beside controller-runtime v0.25.2": {
+			packages: []string{"sigs.k8s.io/controller-runtime"},
+			versions: []string{"sigs.k8s.io/controller-runtime@v0.25.2"},
+			imports:  []string{core, queue},
+			mod:      []string{core + " " + version, queue + " " + version},
+			sum:      []string{core, queue},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := served.newConsumer(t, tt.packages, tt.versions...)
+			modBefore, sumBefore, modulesBefore := c.lines(t)
+			c.write(t, "after.go", tt.imports...)
+			c.run(t, "mod", "tidy")
+			mod, sum, modules := c.lines(t)
+
+			assert.ElementsMatch(t, tt.mod, gains(t, modBefore, mod), "go.mod")
+			for _, line := range gains(t, sumBefore, sum) {
+				assert.Contains(t, tt.sum, strings.Fields(line)[0], "go.sum")
+			}
+			gains(t, modulesBefore, modules)
+		})
+	}
+}
+
+// snippets returns the Go blocks of the README.
+func snippets(t *testing.T) (blocks []string) {
+	t.Helper()
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	for _, part := range strings.Split(string(readme), "\n```go\n")[1:] {
+		block, _, found := strings.Cut(part, "\n```\n")
+		require.True(t, found, "a block that does not end")
+		blocks = append(blocks, block)
+	}
+	return blocks
+}
+
+// coreProgram is a program around the first snippet with requeue. The Result of
+// controller-runtime is one of its own, as the core needs no controller-runtime.
+const coreProgram = `package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/requeue-go/requeue"
+
+	ctrl "example.com/consumer/ctrl"
+)
+
+type reconciler struct{ Clock requeue.Clock }
+
+func (reconciler) fail(context.Context, any) error { fmt.Println("timed out"); return nil }
+
+func reconcile(ctx context.Context, r reconciler, obj any, started time.Time, timeout time.Duration) (ctrl.Result, error) {
+SNIPPET
+}
+
+func main() {
+	started := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, later := range []time.Duration{30 * time.Second, 2 * time.Minute} {
+		clock := requeue.ClockFunc(func() time.Time { return started.Add(later) })
+		fmt.Println(reconcile(context.Background(), reconciler{clock}, nil, started, 2*time.Minute))
+	}
+}
+`
+
+// queueProgram is a program around both snippets, with the queue.
+const queueProgram = `package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+
+	"github.com/requeue-go/requeue"
+	"github.com/requeue-go/requeue/deadlinequeue"
+)
+
+type reconciler struct {
+	Clock requeue.Clock
+	err   error
+}
+
+func (r reconciler) step(context.Context, any) error { return r.err }
+
+func reconcile(ctx context.Context, r reconciler, obj any, started time.Time, timeout time.Duration) (ctrl.Result, error) {
+SNIPPET
+}
+
+func main() {
+	started := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	clock := requeue.ClockFunc(func() time.Time { return started.Add(30 * time.Second) })
+	for _, err := range []error{nil, errors.New("not yet")} {
+		result, err := reconcile(context.Background(), reconciler{clock, err}, nil, started, 2*time.Minute)
+		fmt.Println(result.RequeueAfter, result.Priority != nil, err)
+	}
+}
+`
+
+// From an empty module, with nothing but what the proxy serves: both are got and the
+// snippets of the README run.
+func TestRehearsal(t *testing.T) {
+	if os.Getenv("REHEARSAL") == "" {
+		t.Skip("compiles controller-runtime once more: three minutes; set REHEARSAL=1")
+	}
+	blocks := snippets(t)
+	require.Len(t, blocks, 3, "before, after and the queue")
+	after, queue := blocks[1], blocks[2]
+	plan, _, _ := strings.Cut(after, "\n")
+
+	c := consumer{serve(t), t.TempDir()}
+	write := func(name, text string) {
+		path := filepath.Join(c.dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+	}
+	c.run(t, "mod", "init", "example.com/consumer")
+	write("ctrl/ctrl.go", "package ctrl\n\nimport \"time\"\n\ntype Result struct{ RequeueAfter time.Duration }\n")
+	write("core/main.go", strings.Replace(coreProgram, "SNIPPET", after, 1))
+	c.run(t, "get", "github.com/requeue-go/requeue@"+version)
+	c.run(t, "mod", "tidy")
+	assert.Equal(t, "{1m30s} <nil>\ntimed out\n{0s} <nil>\n", c.run(t, "run", "./core"))
+
+	c.run(t, "get", "github.com/requeue-go/requeue/deadlinequeue@"+version)
+	queue = strings.Replace(queue, "\n", "\n_ = options\n", 1)
+	write("queue/main.go", strings.Replace(queueProgram, "SNIPPET", plan+"\n"+queue, 1))
+	c.run(t, "mod", "tidy")
+	assert.Equal(t, "1m30s true <nil>\n0s true not yet\n", c.run(t, "run", "./queue"))
+}
