@@ -334,6 +334,67 @@ func TestDeadline_aFloorIsKeptWithAnError(t *testing.T) {
 	}
 }
 
+// What a key was handed out with does not undercut a floor, and comes after it if it is
+// later.
+func TestDeadline_aFloorAndWhatWasKnown(t *testing.T) {
+	slow := workqueue.NewTypedItemExponentialFailureRateLimiter[string](time.Hour, time.Hour)
+	for known, wakes := range map[time.Duration][]time.Duration{
+		30 * time.Second: {time.Minute},
+		time.Minute:      {time.Minute},
+		2 * time.Minute:  {time.Minute, 2 * time.Minute},
+	} {
+		inBubble(t, deadlinequeue.Options[string]{RateLimiter: slow}, func(t *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+			start := time.Now()
+			due(q, "a", 0, known)
+			p.takes("a")
+			fails(q, requeue.From(start).Every(time.Second).NotBefore(start.Add(time.Minute)).Decide(), "a")
+			q.Done("a")
+			for _, at := range wakes {
+				time.Sleep(at - time.Since(start) - 1)
+				p.lenIs(0)
+				time.Sleep(time.Nanosecond)
+				p.takes("a")
+				if at < known { // an event, and then nothing but errors
+					q.AddRateLimited("a")
+				}
+				q.Done("a")
+			}
+			assert.Zero(t, q.Load().Objects)
+		})
+	}
+}
+
+// A floor that is no whole microsecond is rounded up, like a deadline.
+func TestDeadline_aFloorIsNotUndercutByANanosecond(t *testing.T) {
+	inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		q.Add("a")
+		p.takes("a")
+		now := time.Now()
+		fails(q, requeue.From(now).Every(time.Second).NotBefore(now.Add(time.Minute+time.Nanosecond)).Decide(), "a")
+		q.Done("a")
+		time.Sleep(time.Minute)
+		p.lenIs(0)
+		time.Sleep(time.Microsecond)
+		p.takes("a")
+	})
+}
+
+// Numbers beside the packed words are priorities.
+func TestPriority_besideTheWords(t *testing.T) {
+	inBubble(t, deadlinequeue.Options[string]{}, func(t *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		for _, priority := range []int{math.MaxInt, 1<<62 - 1, 1, math.MinInt} {
+			item := fmt.Sprint(priority)
+			p.priority(priority, 0, item)
+			g, _ := p.get()
+			assert.Equal(t, got{item: item, priority: priority}, g)
+			q.Done(item)
+		}
+		p.priority(1<<62, 0, "a word") // the lowest: none
+		g, _ := p.get()
+		assert.Equal(t, got{item: "a word"}, g)
+	})
+}
+
 // The floor is told by the plan's own clock, whatever the queue's.
 func TestDeadline_aFloorByAClockOfTheReconciler(t *testing.T) {
 	clock := testingclock.NewFakeClock(time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC))
