@@ -30,7 +30,8 @@ type Load struct {
 //
 //	requeue.From(now).Every(max(poll, load.Interval(0.8)))
 //
-// where poll is positive: a poll of 0, no polling, would become one. Other answers are positive, and saturate at the longest time.Duration.
+// where poll is positive: a poll of 0, no polling, would become one. Other answers
+// are positive, and saturate at the longest time.Duration.
 func (l Load) Interval(utilization float64) time.Duration {
 	if l.Objects <= 0 || l.Workers <= 0 || l.Service <= 0 || !(utilization > 0) {
 		return 0

@@ -130,7 +130,11 @@ func (p Plan) After() time.Duration {
 // Decide returns how long to wait, and why.
 func (p Plan) Decide() Decision {
 	after, cause := p.decide()
-	return Decision{Now: p.now, After: after, Cause: cause, Deadline: p.ahead, Overdue: p.overdue}
+	d := Decision{Now: p.now, After: after, Cause: cause, Deadline: p.ahead, Overdue: p.overdue}
+	if after > 0 && p.floor > 0 {
+		d.NotBefore = p.now.Add(p.floor)
+	}
+	return d
 }
 
 // The methods above work on copies of the plan, those below in place: copying a
@@ -208,6 +212,10 @@ type Decision struct {
 	// Overdue is the earliest deadline of the plan that has passed and is not
 	// handled: what Expired reports. It is zero if there is none.
 	Overdue time.Time
+	// NotBefore is the latest floor of the plan, if that is ahead, also where After
+	// ends later anyway; zero if there is none. It is for one who looks again sooner
+	// than After, as after an error.
+	NotBefore time.Time
 }
 
 // String returns the decision for a log line. It begins with what After waits for,

@@ -44,9 +44,29 @@ func TestPlan_decide(t *testing.T) {
 	}
 	for _, tt := range tests {
 		want := requeue.Decision{Now: t0, After: tt.after, Cause: tt.cause, Deadline: tt.deadline, Overdue: tt.overdue}
-		assert.Equal(t, want, tt.plan.Decide(), tt.why)
+		got := tt.plan.Decide()
+		got.NotBefore = time.Time{} // see TestDecision_NotBefore
+		assert.Equal(t, want, got, tt.why)
 		assert.Equal(t, tt.after, tt.plan.After(), tt.why)
 		assert.Equal(t, !tt.overdue.IsZero(), tt.plan.Expired(), tt.why)
+	}
+}
+
+func TestDecision_NotBefore(t *testing.T) {
+	plan := requeue.From(t0)
+	floor := t0.Add(time.Minute)
+	for why, tt := range map[string]struct {
+		plan requeue.Plan
+		want time.Time
+	}{
+		"a floor that decides":   {plan.Every(time.Second).NotBefore(floor), floor},
+		"one before the wake-up": {plan.Every(time.Hour).NotBefore(floor), floor},
+		"the latest of two":      {plan.Every(time.Hour).NotBefore(floor).NotBefore(t0.Add(time.Second)), floor},
+		"one that has passed":    {plan.Every(time.Hour).NotBefore(t0), time.Time{}},
+		"none":                   {plan.Every(time.Hour), time.Time{}},
+		"alone it is no wake-up": {plan.NotBefore(floor), time.Time{}},
+	} {
+		assert.Equal(t, tt.want, tt.plan.Decide().NotBefore, why)
 	}
 }
 

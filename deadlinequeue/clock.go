@@ -11,17 +11,26 @@ import (
 
 const (
 	// wallSlack is by how much the wall clock may move before the deadlines are
-	// timed anew.
-	wallSlack = int64(time.Second)
+	// timed anew. A deadline that was told when it had moved by less is off by that
+	// then, so none is ever off by more than twice as much: a second.
+	wallSlack = int64(time.Second / 2)
 	// wallPeriod is how often the queue looks at it at least, while anything waits.
 	wallPeriod = int64(time.Minute)
 )
 
 // observe returns a reading of the clock as a time since the epoch. If the wall
-// clock was stepped, or the machine suspended, it times the deadlines anew.
+// clock was stepped, or the machine suspended, it times the deadlines anew. A reading
+// that was overtaken by a later one on its way to the lock says nothing of that.
 func (q *Queue[T]) observe(t time.Time) (now int64) {
 	now = int64(t.Sub(q.epoch))
-	ahead := saturatingAdd(int64(t.Round(0).Sub(q.epoch)), -now) // 0 for a clock with one reading
+	if now < q.latest {
+		return now
+	}
+	q.latest = now
+	ahead, wall := int64(0), int64(t.Round(0).Sub(q.epoch))
+	if wall != now { // they are the same for a clock with one reading
+		ahead = saturatingAdd(wall, -now)
+	}
 	if by := ahead - q.ahead; by > wallSlack || by < -wallSlack {
 		q.ahead = ahead
 		q.retime(by)
@@ -35,11 +44,13 @@ func (q *Queue[T]) observe(t time.Time) (now int64) {
 // waits stay.
 func (q *Queue[T]) retime(by int64) {
 	for e := range q.entries.all {
-		if after := saturatingAdd(e.soft, -e.deadline); e.state == waiting &&
-			after >= -int64(time.Microsecond) && after <= wallSlack {
+		if after := saturatingAdd(e.soft, -e.deadline); e.state == waiting && after >= 0 && after <= wallSlack {
 			e.soft = sooner(e.soft, by)
 		}
 		e.deadline, e.besides = sooner(e.deadline, by), sooner(e.besides, by)
+		if by > 0 && e.handed != neverHanded {
+			e.handed = sooner(e.handed, by)
+		}
 	}
 	q.waiting.fixAll()
 	// Those in the order have all moved alike, and keep theirs.
@@ -68,7 +79,7 @@ func timeOf(deadline, t time.Time, now int64) int64 {
 
 // at is what was said as it comes to an entry.
 func (w said) at(t time.Time, now int64) word {
-	if w.kind.holds() {
+	if w.wait > 0 && w.kind != floorFirst && w.kind != floor {
 		return word{w.kind, min(saturatingAdd(now, int64(w.wait)), never-1)}
 	}
 	return word{w.kind, timeOf(w.deadline, t, now)}

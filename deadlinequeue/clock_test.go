@@ -119,18 +119,20 @@ func TestAddAfter_countsFromTheCall(t *testing.T) {
 type wallClock struct {
 	clock.RealClock
 	begin time.Time    // of the bubble
-	ahead atomic.Int64 // seconds
+	ahead atomic.Int64 // nanoseconds
 }
 
-func (c *wallClock) step(by time.Duration) { c.ahead.Add(int64(by / time.Second)) }
+func (c *wallClock) step(by time.Duration) { c.ahead.Add(int64(by)) }
 
 var twoReadings = time.Now()
 
 func (c *wallClock) Now() time.Time {
 	t := twoReadings.Add(time.Since(c.begin))
 	// There is no other way to make a time.Time whose readings differ. Its first word
-	// has the seconds of the wall clock from bit 30 on.
-	*(*uint64)(unsafe.Pointer(&t)) += uint64(c.ahead.Load()) << 30
+	// has the wall clock: the nanoseconds in bits 0 to 29, the seconds in bits 30 to 62.
+	word := (*uint64)(unsafe.Pointer(&t))
+	wall := int64(*word>>30&(1<<33-1))*int64(time.Second) + int64(*word&(1<<30-1)) + c.ahead.Load()
+	*word = 1<<63 | uint64(wall/int64(time.Second))<<30 | uint64(wall%int64(time.Second))
 	return t
 }
 
@@ -157,7 +159,7 @@ func TestWallClock_hasTwoReadings(t *testing.T) {
 	withWallClock(t, func(t *testing.T, c *wallClock, _ *deadlinequeue.Queue[string], _ *probe) {
 		before := c.Now()
 		for _, ahead := range []time.Duration{time.Hour, -time.Hour} {
-			c.ahead.Store(int64(ahead / time.Second))
+			c.ahead.Store(int64(ahead))
 			assert.Zero(t, c.Now().Sub(before), "monotonic")
 			assert.Equal(t, ahead, c.Now().Round(0).Sub(before), "wall")
 		}
@@ -227,6 +229,122 @@ func TestWallClock_aDeadlineComesToGoBeforeAWait(t *testing.T) {
 		time.Sleep(14 * time.Minute)
 		p.serves("wait")
 	})
+}
+
+// What a step passes over was not handed out: a deadline within it is not spent, whoever
+// says it again.
+func TestWallClock_aStepSpendsNothing(t *testing.T) {
+	for name, say := range map[string]func(c *wallClock, q *deadlinequeue.Queue[string], deadline time.Time){
+		"a reconcile, still ahead for it": func(c *wallClock, q *deadlinequeue.Queue[string], deadline time.Time) {
+			d := requeue.From(c.Now()).Every(24 * time.Hour).Deadline(deadline).Decide()
+			c.step(8 * time.Hour)
+			q.Requeue("a", d)
+		},
+		"a reconcile, overdue for it": func(c *wallClock, q *deadlinequeue.Queue[string], deadline time.Time) {
+			c.step(8 * time.Hour)
+			q.Requeue("a", requeue.From(c.Now()).Every(24*time.Hour).Deadline(deadline).Decide())
+		},
+		"a handler": func(c *wallClock, q *deadlinequeue.Queue[string], deadline time.Time) {
+			c.step(8 * time.Hour)
+			tell(q, "a", deadline)
+		},
+	} {
+		withWallClock(t, func(_ *testing.T, c *wallClock, q *deadlinequeue.Queue[string], p *probe) {
+			q.Add("a")
+			p.takes("a")
+			say(c, q, c.Now().Add(time.Hour))
+			q.Add("ordinary")
+			q.Done("a")
+			p.serves("a", "ordinary")
+			if p.wrong != "" {
+				p.wrong = name + ": " + p.wrong
+			}
+		})
+	}
+	withWallClock(t, func(_ *testing.T, c *wallClock, q *deadlinequeue.Queue[string], p *probe) {
+		deadline := c.Now().Add(time.Hour)
+		q.Add("a")
+		p.takes("a")
+		answer(q, "a", requeue.From(c.Now()).Every(50*time.Minute).Deadline(deadline))
+		time.Sleep(time.Minute)
+		c.step(8 * time.Hour)
+		tell(q, "a", deadline) // a handler repeats it
+		p.serves("a")
+	})
+}
+
+func TestWallClock_deadlineOfAfterAStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &wallClock{begin: time.Now()}
+		deadline := c.Now().Add(30 * time.Minute)
+		q := deadlinequeue.New("", deadlinequeue.Options[string]{Clock: c, DeadlineOf: func(item string) (time.Time, bool) {
+			return deadline, item == "a"
+		}})
+		defer q.ShutDown()
+		p := &probe{q: q}
+		q.Add("a")
+		p.takes("a")
+		c.step(time.Hour)
+		q.Done("a") // it has said nothing
+		p.takes("a")
+		q.Done("a")
+		p.getsNothing()
+		assert.Zero(t, q.Load().Objects, "now it is spent")
+		assert.Empty(t, p.wrong)
+	})
+}
+
+// A step back, while the key is processed: the deadline is ahead again.
+func TestWallClock_aStepBackSpendsNothing(t *testing.T) {
+	withWallClock(t, func(_ *testing.T, c *wallClock, q *deadlinequeue.Queue[string], p *probe) {
+		time.Sleep(30 * time.Minute)
+		q.Add("a")
+		p.takes("a")
+		c.step(-time.Hour)
+		answer(q, "a", requeue.From(c.Now()).Every(20*time.Hour).Deadline(c.Now().Add(45*time.Minute)))
+		time.Sleep(45*time.Minute - time.Microsecond)
+		p.getsNothing()
+		time.Sleep(2 * time.Microsecond)
+		p.serves("a")
+	})
+}
+
+// A wait that has nothing to do with the deadline stays where it is.
+func TestWallClock_otherWaitsStay(t *testing.T) {
+	withWallClock(t, func(_ *testing.T, c *wallClock, q *deadlinequeue.Queue[string], p *probe) {
+		o := priorityqueue.AddOpts{After: 30 * time.Minute, Priority: ptr.To(deadlinequeue.Priority(c.Now().Add(30*time.Minute - time.Second)))}
+		q.AddWithOpts(o, "a")
+		c.step(-time.Hour)
+		time.Sleep(30 * time.Minute)
+		p.serves("a")
+	})
+}
+
+// Small steps are not followed at once, and still no deadline is more than a second off.
+func TestWallClock_smallStepsDoNotAddUp(t *testing.T) {
+	for seed := range uint64(50) {
+		withWallClock(t, func(t *testing.T, c *wallClock, q *deadlinequeue.Queue[string], p *probe) {
+			r := rand.New(rand.NewPCG(seed, 0))
+			var deadline time.Time
+			for i := range 20 {
+				if i%5 == 0 {
+					deadline = c.Now().Round(0).Add(time.Hour)
+					tell(q, "a", deadline)
+				}
+				c.ahead.Add(int64(r.IntN(2400)-1200) * 1_000_000)
+				q.Len()
+			}
+			time.Sleep(deadline.Sub(c.Now().Round(0)) - 2*time.Second)
+			p.getsNothing()
+			g, ok := p.get()
+			for !ok {
+				time.Sleep(10 * time.Millisecond)
+				g, ok = p.get()
+			}
+			require.Equal(t, "a", g.item)
+			require.InDelta(t, 0, c.Now().Round(0).Sub(deadline).Seconds(), 1.01)
+		})
+	}
 }
 
 // A clock with one reading moves both: it stands for a machine whose clocks agree.

@@ -283,10 +283,10 @@ func TestResult(t *testing.T) {
 		}, 10 * minute, 10 * minute},
 		{"a deadline behind a floor", func(in func(time.Duration) time.Time) requeue.Plan {
 			return requeue.From(time.Now()).Every(second).Deadline(in(hour)).NotBefore(in(10 * minute))
-		}, hour, 10 * minute},
+		}, hour, hour},
 		{"a floor without a deadline", func(in func(time.Duration) time.Time) requeue.Plan {
 			return requeue.From(time.Now()).Every(second).NotBefore(in(10 * minute))
-		}, 2 * day, 10 * minute},
+		}, 2 * day, day},
 		{"an instant to look again is no deadline", func(in func(time.Duration) time.Time) requeue.Plan {
 			return requeue.From(time.Now()).At(in(minute))
 		}, 2 * day, day},

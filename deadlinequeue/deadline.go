@@ -19,31 +19,34 @@ const (
 	overdueBesides             // the same, and there is another that has passed
 	held                       // a deadline that a floor holds back: it is taken for the floor
 	heldOverdue                // a deadline that has passed and that a floor holds back
-	floor                      // a floor, with no deadline before it
+	floor                      // a floor, and no deadline
+	floorFirst                 // a deadline that comes after a floor
 	kinds
 	silence // no word
 )
 
-// holds reports whether a word of this kind says how long to wait.
-func (k kind) holds() bool { return k == held || k == heldOverdue || k == floor }
-
 // said is a word as it travels to the queue: packed into a priority, because
 // priorities pass through every handler and wrapper of controller-runtime.
 //
-// It is packed as base + kind*span + span-1 - x, where x is in microseconds: the
-// deadline since the year 1, or, of a kind that holds, the wait from the add on. The
-// numbers from base to base + kinds*span are words and all others are priorities.
-// Both fit into an int of 64 bits, and on a queue that takes them for priorities the
-// earlier deadline of one kind goes first.
+// It is packed as base + kind*span + span-1 - x. x is the deadline in microseconds since
+// the year 1; or, of held, heldOverdue and floor, the wait in microseconds, from the add
+// on; or, of floorFirst, the deadline in milliseconds since 1970, and in its lowest 16
+// bits the wait in quarters of a second. The numbers from base to base + kinds*span are
+// words and all others are priorities. Both fit into an int of 64 bits, and on a queue
+// that takes them for priorities the earlier deadline of one kind goes first.
 type said struct {
 	kind     kind
 	deadline time.Time     // zero: none
-	wait     time.Duration // of a kind that holds
+	wait     time.Duration // until the floor, if there is one
 }
 
 const (
 	base = 1 << 62
 	span = 1 << 59 // 18,000 years
+
+	quarter    = 250 * time.Millisecond
+	mostFirst  = (1<<16 - 1) * quarter // 4.5 hours, the longest wait of floorFirst
+	lastMillis = 1<<43 - 1             // the year 2248, the last deadline of floorFirst
 )
 
 // Does not compile where int has 32 bits, into which no word can be packed.
@@ -55,10 +58,11 @@ const year1 = -62135596800
 func (w said) pack() int {
 	x := int64(span - 1) // none
 	switch {
-	case w.kind.holds():
-		if x = int64(w.wait / time.Microsecond); w.wait%time.Microsecond > 0 {
-			x++
-		}
+	case w.kind == floorFirst:
+		millis := w.deadline.Add(time.Millisecond - 1).UnixMilli()
+		x = min(max(millis, 0), lastMillis)<<16 | roundUp(w.wait, quarter)
+	case w.kind == held, w.kind == heldOverdue, w.kind == floor:
+		x = roundUp(w.wait, time.Microsecond)
 	case !w.deadline.IsZero():
 		// Within the years -290,000 to 290,000; what lies outside is cut to span.
 		seconds := min(max(w.deadline.Unix()-year1, 0), span/1_000_000)
@@ -66,6 +70,15 @@ func (w said) pack() int {
 		x = max(x, 1) // 0 would be the zero time
 	}
 	return base + int(w.kind)*span + span - 1 - int(x)
+}
+
+// roundUp returns d, which is not negative, in whole units.
+func roundUp(d, unit time.Duration) int64 {
+	n := int64(d / unit)
+	if d%unit > 0 {
+		n++
+	}
+	return n
 }
 
 // unpack returns the word in a priority: silence if it is one.
@@ -76,7 +89,9 @@ func unpack(priority int) said {
 	w := said{kind: kind((priority - base) / span)}
 	x := int64(span - 1 - (priority-base)%span)
 	switch {
-	case w.kind.holds():
+	case w.kind == floorFirst:
+		w.deadline, w.wait = time.UnixMilli(x>>16), time.Duration(x&(1<<16-1))*quarter
+	case w.kind == held, w.kind == heldOverdue, w.kind == floor:
 		w.wait = time.Duration(min(x, math.MaxInt64/1000)) * time.Microsecond
 	case x < span-1:
 		w.deadline = time.Unix(year1+x/1_000_000, x%1_000_000*1000)
@@ -94,8 +109,8 @@ func unpack(priority int) said {
 // before it. Instants before the year 1 count as its beginning; those after the year
 // 18,000, and those more than 292 years ahead of the queue's clock, as none.
 //
-// Only a [Queue] takes it for a deadline, and so takes no number from 2^62 on for a
-// priority.
+// Only a [Queue] takes it for a deadline, and so takes no number from 2^62 to
+// 2^63 - 2^59 for a priority.
 func Priority(t time.Time) int { return said{kind: others, deadline: t}.pack() }
 
 // Result is the answer of a reconciler for a decision of [requeue.Plan]: wait
@@ -106,9 +121,9 @@ func Priority(t time.Time) int { return said{kind: others, deadline: t}.pack() }
 // logs a warning each time.
 //
 // The queue is told of the deadline that is ahead, or, if there is none, of the
-// overdue one. If a floor ([requeue.Plan.NotBefore]) is what d waits for and the
-// deadline comes before it, it is told of the floor, so that it does not wake the
-// object too soon. Of a decision without a deadline it is told nothing, which
+// overdue one. If a floor ([requeue.Plan.NotBefore]) is ahead and the deadline comes
+// before it, it is told of the floor, so that it does not wake the object too soon. Of a
+// decision without a deadline it is told nothing, which
 // withdraws what it knew.
 //
 // It takes a queue of this package to understand it: set [NewQueue] in the options
@@ -130,10 +145,11 @@ func Result(d requeue.Decision) reconcile.Result {
 //	return deadlinequeue.Failed(d), err
 //
 // It is the deadline alone: the rate limiter decides the wait, and the deadline ends
-// it. Where a floor ([requeue.Plan.NotBefore]) is what d waits for, that is the wait,
-// and the limiter only counts. The deadline is the one that Result would tell; a
-// decision without one says that there is none any more. A deadline behind such a
-// floor is told when the object is next looked at.
+// it. A floor of the plan ([requeue.Plan.NotBefore]) holds here, too: the wait lasts
+// until it, or as long as the limiter says if that is longer. The deadline is the one
+// that Result would tell; a decision without one says that there is none any more. With a
+// floor before it, it is rounded up to a millisecond, and the floor to a quarter of a
+// second; one behind a floor of more than 4.5 hours is told with the next look.
 //
 // A bare error, without Failed, leaves the queue with the deadline that the object
 // was handed out with. That helps only if somebody had told it: an earlier
@@ -141,8 +157,10 @@ func Result(d requeue.Decision) reconcile.Result {
 // on has none.
 func Failed(d requeue.Decision) reconcile.Result {
 	w := wordOf(d)
-	if floored(d) && !w.kind.holds() {
-		w = said{kind: floor, wait: d.After}
+	if wait := floorOf(d); wait > 0 && w.wait == 0 { // no deadline before the floor
+		if w.kind, w.wait = floorFirst, wait; d.Deadline.IsZero() || wait > mostFirst || d.Deadline.UnixMilli() >= lastMillis {
+			w = said{kind: floor, wait: wait}
+		}
 	}
 	return reconcile.Result{Priority: ptr.To(w.pack())}
 }
@@ -156,18 +174,23 @@ func priorityOf(d requeue.Decision) *int {
 	return ptr.To(wordOf(d).pack())
 }
 
-// floored reports whether a floor is what the decision waits for.
-func floored(d requeue.Decision) bool { return d.Cause == requeue.CauseNotBefore && d.After > 0 }
+// floorOf returns how long a floor holds back the object, 0 if none does.
+func floorOf(d requeue.Decision) time.Duration {
+	if d.NotBefore.IsZero() {
+		return 0
+	}
+	return max(d.NotBefore.Sub(d.Now), 0)
+}
 
 // wordOf returns the word in a decision.
 func wordOf(d requeue.Decision) said {
-	ahead, overdue := !d.Deadline.IsZero(), !d.Overdue.IsZero()
+	ahead, overdue, wait := !d.Deadline.IsZero(), !d.Overdue.IsZero(), floorOf(d)
 	switch {
-	case floored(d) && ahead && d.Deadline.Before(d.Now.Add(d.After)):
-		return said{kind: held, wait: d.After}
-	case floored(d) && overdue && !ahead:
-		return said{kind: heldOverdue, wait: d.After}
-	case ahead && overdue && !floored(d):
+	case wait > 0 && ahead && d.Deadline.Before(d.NotBefore):
+		return said{kind: held, wait: wait}
+	case wait > 0 && overdue && !ahead:
+		return said{kind: heldOverdue, wait: wait}
+	case ahead && overdue && wait == 0:
 		return said{kind: overdueBesides, deadline: d.Deadline}
 	case ahead:
 		return said{kind: reconciler, deadline: d.Deadline}

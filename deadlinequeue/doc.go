@@ -30,8 +30,12 @@
 //     add that ends a wait keeps the place of the add which began it;
 //  4. and, as every 16th of all hand-outs, the key that is ready longest, whatever
 //     it is ([Options].OldestEvery), so that nothing starves: keys that fail for ever
-//     do not delay healthy deadlines, and are served all the same. Among keys of one
-//     priority there is no need for it, as each goes before all that come later.
+//     do not delay healthy deadlines, and are served all the same. Only where the turn is
+//     at its own priority anyway it waits for its place, behind no more than the keys
+//     that were added before it.
+//
+// Where more than 500 keys become ready at one instant, as after a suspend, a Get passes
+// over that many, and chooses from those that are ready then.
 //
 // # Whose word counts
 //
@@ -74,23 +78,25 @@
 // late. If the reconcile fails, the key is a retry. A deadline that passes while the
 // key is being processed is not spent.
 //
-// The rate limiter's wait ends at the deadline if that is sooner. A floor of the plan
-// takes the place of that wait ([Failed]).
+// The rate limiter's wait ends at the deadline if that is sooner, and not before a floor
+// of the plan ([Failed]).
 //
 // All of this needs the requeue to come before Done, as in controller-runtime; after
 // Done the queue has forgotten the hand-out, and takes what a reconcile says for
 // anybody's word. A passed deadline that comes with a wait, of a key that the queue does
-// not know, does not end the wait.
+// not know, does not end the wait; it counts from its end on.
 //
 // # Time
 //
 // A deadline is an instant of the wall clock, a wait a span of the monotonic one. The
-// queue looks at both whenever it reads the clock, which is in almost every call, and at
-// least once a minute while anything waits. When one has moved against the other by more
-// than a second (the clock was set, the machine was suspended), it times the waiting
-// deadlines anew, both ways, and leaves the waits as they are. So after a suspend of
-// hours a deadline that has passed meanwhile is handed out within a minute. Deadlines
-// more than 292 years ahead are none.
+// queue looks at both whenever it reads the clock, which it does in every call but a plain
+// Add, and at least once a minute while anything waits. When one has moved against the
+// other by more than half a second (the clock was set, the machine was suspended), it
+// times the waiting deadlines anew, both ways, so that none is off by more than a second.
+// It leaves the waits as they are, but for one that ends with the deadline, or within half
+// a second after it, which is a wait for that. So after a suspend of hours a deadline that
+// has passed meanwhile is handed out within a minute. Deadlines more than 292 years ahead
+// are none.
 //
 // # What differs from client-go
 //
@@ -110,7 +116,7 @@
 //
 //   - Deadlines and the 16th hand-out, above. Set OldestEvery to -1 for strict
 //     priorities.
-//   - The numbers from 2^62 on are words and no priorities.
+//   - The numbers from 2^62 to 2^63 - 2^59 are words and no priorities.
 //   - Everything happens in the call: AddAfter counts from the call, and
 //     NumRequeues is exact at once. There, a background goroutine gets to it.
 //   - ShutDownWithDrain drains, and ShutDown may be called twice; there, the first

@@ -19,6 +19,7 @@ const neverHanded = math.MinInt64
 //
 //	the reconcile says t         deadline = t, no retry           deadline = t, no retry; spoken
 //	   and t is spent            no deadline                      no deadline, retry; spoken
+//	   and another is overdue    deadline = t                     deadline = t, retry; spoken
 //	others say t                 as above                         besides = t
 //	   and t is spent                                             besides = never
 //	it is added rate limited     nothing                          failed
@@ -38,14 +39,17 @@ type entry[T comparable] struct {
 	besides int64
 	// soft is, of a waiting entry, when its poll or backoff is over, never if it
 	// waits for its deadline alone; of a ready one, since when it is ready.
-	soft   int64
-	handed int64  // when the key was last handed out, or neverHanded
+	soft int64
+	// handed is when the key was last handed out, or neverHanded. It is moved with the
+	// deadlines when the wall clock is set forward, as what that has passed over was not
+	// handed out; but not back, as a deadline that comes ahead again is not spent.
+	handed int64
 	seq    uint64 // its place among equals: first come, first served
 
-	level link[T] // of a level of the order, or of Queue.running
+	level link[T] // of a level of the order
 	age   link[T] // of order.ages
 	place int32   // in Queue.waiting or order.deadlines
-	rank  int32   // in order.retries or level.early
+	rank  int32   // in order.retries or level.early; of one that is processed, in Queue.running
 
 	state      state
 	processing bool // handed out and not Done
@@ -81,13 +85,11 @@ func earlier[T comparable](a, b *entry[T]) bool {
 // word is what somebody says of the deadline of a key, as it comes to an entry.
 type word struct {
 	kind kind
-	// at is the instant: of the deadline, never if the word is "none", or of the
-	// floor where kind.held.
-	at int64
+	at   int64 // the instant, never if the word is "none"
 }
 
 // tell takes in a word that is not silence.
-func (e *entry[T]) tell(w word, now int64) {
+func (e *entry[T]) tell(w word) {
 	spent := w.at <= e.handed
 	if w.kind == others && e.processing {
 		e.besides = w.at
@@ -97,21 +99,15 @@ func (e *entry[T]) tell(w word, now int64) {
 		return
 	}
 	e.spoken = e.processing
-	was := e.deadline
 	switch {
-	case w.kind == floor: // no word of a deadline before the floor; what is known of a later one stays
-		if was <= w.at {
-			e.deadline = never
-		}
-	case w.kind == heldOverdue && (e.retry || !e.processing): // it has been handed out for that one
-		e.deadline = never
 	case spent:
 		e.deadline, e.retry = never, e.retry || e.processing
+	case w.kind == heldOverdue && (e.retry || !e.processing): // it has been handed out for that one
+		e.deadline = never
 	case w.kind == overdueBesides:
+		e.deadline, e.retry = w.at, e.retry || e.processing
+	case w.kind == floorFirst: // no word of one that has passed
 		e.deadline = w.at
-		if was <= now && e.processing { // it passed after the hand-out, and the reconcile did not act on it
-			e.deadline = was
-		}
 	default:
 		e.deadline, e.retry = w.at, false
 	}

@@ -120,7 +120,7 @@ func (m *metrics[T]) watch() {
 			m.q.mu.Lock()
 			defer m.q.mu.Unlock()
 			m.setUnfinished(m.q.observe(m.q.clock.Now()))
-			if m.timer = nil; m.q.processing > 0 && !m.q.shuttingDown {
+			if m.timer = nil; len(m.q.running) > 0 && !m.q.shuttingDown {
 				m.watch()
 			}
 		}()
@@ -129,8 +129,8 @@ func (m *metrics[T]) watch() {
 
 func (m *metrics[T]) setUnfinished(now int64) {
 	var total, longest int64
-	for e := m.q.running.head; e != nil; e = e.level.next {
-		took := max(now-e.handed, 0)
+	for _, r := range m.q.running {
+		took := max(now-r.began, 0)
 		total += took
 		longest = max(longest, took)
 	}

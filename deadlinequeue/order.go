@@ -171,7 +171,7 @@ type level[T comparable] struct {
 func newLevel[T comparable](priority int) *level[T] {
 	return &level[T]{
 		priority: priority,
-		list:     newList[T](),
+		list:     list[T]{of: func(e *entry[T]) *link[T] { return &e.level }},
 		early: heap[entry[T]]{
 			less:  func(a, b *entry[T]) bool { return a.seq < b.seq },
 			place: rank[T],
@@ -212,11 +212,6 @@ type list[T comparable] struct {
 }
 
 type link[T comparable] struct{ prev, next *entry[T] }
-
-// newList makes a list by entry.level.
-func newList[T comparable]() list[T] {
-	return list[T]{of: func(e *entry[T]) *link[T] { return &e.level }}
-}
 
 func (l *list[T]) push(e *entry[T]) {
 	l.of(e).prev = l.tail

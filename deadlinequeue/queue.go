@@ -30,8 +30,8 @@ type Options[T comparable] struct {
 	DeadlineOf func(T) (time.Time, bool)
 	// OldestEvery makes one of every so many hand-outs that of the key which is
 	// ready longest, whatever its deadline and priority, so that nothing starves;
-	// unless its turn comes among those of its own priority anyway. 0 is the
-	// default, 16; negative is never, strictly by deadline and priority.
+	// unless the turn is at its own priority anyway. 0 is the default, 16; negative
+	// is never, strictly by deadline and priority.
 	OldestEvery int
 	// Workers is how many goroutines call Get, as Load reports it. 0 detects it.
 	Workers int
@@ -68,10 +68,10 @@ type Queue[T comparable] struct {
 	order      order[T]       // the ready entries that are not being processed
 	waiting    heap[entry[T]] // the waiting entries, by when they wake
 	readyCount int            // ready entries, those that are being processed included
-	processing int            // entries between Get and Done
-	running    list[T]        // those entries, by when they were handed out
+	running    []run[T]       // entries between Get and Done
 	getters    int            // goroutines that wait in Get
-	ahead      int64          // by how much the wall clock has moved ahead of the monotonic one since the epoch
+	latest     int64          // the latest reading of the clock
+	ahead      int64          // by how much the wall clock had moved ahead of the monotonic one since the epoch
 
 	timer   clock.Timer
 	timerAt int64 // when timer fires; never if none is set
@@ -82,6 +82,13 @@ type Queue[T comparable] struct {
 
 	load    load
 	metrics *metrics[T] // nil if there are none
+}
+
+// run is an entry that is being processed, and when it was handed out. entry.rank is its
+// place in Queue.running, from 1 on.
+type run[T comparable] struct {
+	e     *entry[T]
+	began int64
 }
 
 var (
@@ -114,7 +121,6 @@ func New[T comparable](name string, o Options[T]) *Queue[T] {
 		entries:    newTable[T](),
 		order:      newOrder[T](o.OldestEvery),
 		waiting:    heap[entry[T]]{less: earlier[T], place: func(e *entry[T]) *int32 { return &e.place }},
-		running:    newList[T](),
 		timerAt:    never,
 		load:       load{given: o.Workers > 0, workers: o.Workers},
 	}
@@ -128,8 +134,8 @@ func New[T comparable](name string, o Options[T]) *Queue[T] {
 //
 //	controller.Options{NewQueue: deadlinequeue.NewQueue}
 //
-// and reconcilers return [Result], or [Failed] with an error. For other options or another type of request, give controller.Options a
-// function that calls [New].
+// and reconcilers return [Result], or [Failed] with an error. For other options or
+// another type of request, give controller.Options a function that calls [New].
 func NewQueue(controllerName string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
 	return New(controllerName, Options[reconcile.Request]{RateLimiter: limiter})
 }
@@ -187,13 +193,10 @@ func (q *Queue[T]) add(item T, a addition) {
 		a.said = said{kind: others, deadline: q.askDeadline(item)}
 	}
 	if a.limited {
-		limited := q.limiter.When(item)
-		switch {
-		case a.said.kind.holds():
-			a.after = a.said.wait
-		case a.after <= 0 || limited < a.after:
+		if limited := q.limiter.When(item); a.after <= 0 || limited < a.after {
 			a.after = limited
 		}
+		a.after = max(a.after, a.said.wait)
 	}
 	var t time.Time
 	timed := a.after > 0 || a.said.kind != silence || q.metrics != nil
@@ -252,11 +255,15 @@ func (q *Queue[T]) merge(e *entry[T], a addition, t time.Time, now int64) {
 	}
 	if a.said.kind != silence {
 		w := a.said.at(t, now)
-		if e.handed == neverHanded && w.at <= now && waits && e.state != ready {
-			// Somebody has looked, and says when to look again: no wake-up of its own.
-			e.deadline, e.retry = never, true
-		} else {
-			e.tell(w, now)
+		// A passed deadline and a wait, of a key that nothing is known of: the wait
+		// holds, or a requeue after Done would be a hot loop.
+		switch unknown := e.state == idle && !e.processing; {
+		case unknown && waits && w.at <= now && w.kind == others:
+			e.tell(word{others, min(saturatingAdd(now, int64(a.after)), never-1)})
+		case unknown && waits && w.at <= now: // somebody has looked
+			e.retry = true
+		default:
+			e.tell(w)
 		}
 	}
 	e.failed = e.failed || a.limited && e.processing
@@ -275,8 +282,12 @@ func (q *Queue[T]) merge(e *entry[T], a addition, t time.Time, now int64) {
 }
 
 // wait puts a waiting entry where it belongs, which is among the ready if it has
-// nothing to wait for.
+// nothing to wait for. A wait that ends with the deadline, which is rounded up to a
+// microsecond, ends then: the key is handed out once.
 func (q *Queue[T]) wait(e *entry[T], now int64) {
+	if !e.processing && e.deadline != never && e.soft < e.deadline && e.deadline-e.soft < int64(time.Microsecond) {
+		e.soft = e.deadline
+	}
 	if e.wake() > now {
 		q.waiting.push(e)
 		return
@@ -334,7 +345,7 @@ func (q *Queue[T]) GetWithPriority() (item T, priority int, shutdown bool) {
 			return item, 0, true
 		}
 		q.getters++
-		q.load.working(q.getters + q.processing)
+		q.load.working(q.getters + len(q.running))
 		q.cond.Wait()
 		q.getters--
 	}
@@ -344,12 +355,25 @@ func (q *Queue[T]) GetWithPriority() (item T, priority int, shutdown bool) {
 // being processed.
 func (q *Queue[T]) handOut(e *entry[T], now int64) {
 	q.readyCount--
-	q.processing++
-	q.load.working(q.getters + q.processing)
+	q.running = append(q.running, run[T]{e, now})
+	q.load.working(q.getters + len(q.running))
 	q.metrics.handedOut(e, now)
 	e.state, e.processing, e.handed, e.soft = idle, true, now, never
+	e.rank = int32(len(q.running))
 	e.spend(now)
-	q.running.push(e)
+}
+
+// stop takes an entry out of those that are being processed, and returns when it was
+// handed out.
+func (q *Queue[T]) stop(e *entry[T]) (began int64) {
+	began = q.running[e.rank-1].began
+	last := len(q.running) - 1
+	q.running[e.rank-1] = q.running[last]
+	q.running[e.rank-1].e.rank = e.rank
+	q.running[last] = run[T]{}
+	q.running = q.running[:last]
+	e.rank = 0
+	return began
 }
 
 // Done ends the processing of an item. If the item was added since it was handed
@@ -357,7 +381,7 @@ func (q *Queue[T]) handOut(e *entry[T], now int64) {
 // Done of an item that is not being processed does nothing.
 func (q *Queue[T]) Done(item T) {
 	var deadline time.Time
-	handed, silent := q.silent(item)
+	began, silent := q.silent(item)
 	if silent {
 		deadline = q.askDeadline(item)
 	}
@@ -365,13 +389,11 @@ func (q *Queue[T]) Done(item T) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	e, hash := q.entries.find(item)
-	if e == nil || !e.processing || silent && e.handed != handed { // done by somebody else meanwhile
+	if e == nil || !e.processing || silent && q.running[e.rank-1].began != began { // done by somebody else meanwhile
 		return
 	}
 	now := q.observe(t)
-	took := max(now-e.handed, 0)
-	q.processing--
-	q.running.remove(e)
+	took := max(now-q.stop(e), 0)
 	q.load.done(took)
 	q.metrics.done(took)
 	if e.state == waiting {
@@ -390,14 +412,14 @@ func (q *Queue[T]) Done(item T) {
 	default:
 		q.entries.remove(hash, e)
 	}
-	if q.shuttingDown && q.processing == 0 {
+	if q.shuttingDown && len(q.running) == 0 {
 		q.cond.Broadcast() // for ShutDownWithDrain
 	}
 }
 
 // silent reports whether DeadlineOf is to be asked in place of a reconcile that has
 // said nothing, and when the item was handed out for that.
-func (q *Queue[T]) silent(item T) (handed int64, silent bool) {
+func (q *Queue[T]) silent(item T) (began int64, silent bool) {
 	if q.deadlineOf == nil {
 		return 0, false
 	}
@@ -407,7 +429,7 @@ func (q *Queue[T]) silent(item T) (handed int64, silent bool) {
 	if e == nil || !e.processing || !e.silent() || q.shuttingDown {
 		return 0, false
 	}
-	return e.handed, true
+	return q.running[e.rank-1].began, true
 }
 
 // wakeUpBatch is how many entries are made ready while the lock is held. Where
@@ -485,11 +507,11 @@ func (q *Queue[T]) ShutDown() {
 func (q *Queue[T]) ShutDownWithDrain() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	before := q.shutDowns
 	if !q.shuttingDown {
 		q.shutDown(true)
 	}
-	before := q.shutDowns
-	for q.shutDowns == before && (q.readyCount > 0 || q.processing > 0) {
+	for q.shutDowns == before && (q.readyCount > 0 || len(q.running) > 0) {
 		q.cond.Wait()
 	}
 }
@@ -514,9 +536,9 @@ func (q *Queue[T]) shutDown(drain bool) {
 func (q *Queue[T]) drop(keepReady bool) {
 	dropped := q.waiting.items
 	q.waiting.items = nil
-	for e := q.running.head; e != nil; e = e.level.next {
-		if e.state == waiting || !keepReady {
-			e.state, e.place = idle, 0
+	for _, r := range q.running {
+		if r.e.state == waiting || !keepReady {
+			r.e.state, r.e.place = idle, 0
 		}
 	}
 	if keepReady && len(dropped) < q.readyCount {
@@ -533,8 +555,8 @@ func (q *Queue[T]) drop(keepReady bool) {
 		q.order = newOrder[T](q.order.share)
 	}
 	q.entries.removeAllBut(func(yield func(*entry[T]) bool) {
-		for e := q.running.head; e != nil; e = e.level.next {
-			yield(e)
+		for _, r := range q.running {
+			yield(r.e)
 		}
 		for e := q.order.ages.head; e != nil; e = e.age.next {
 			yield(e)

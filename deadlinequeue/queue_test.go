@@ -219,14 +219,6 @@ func TestDeadline_thatPassesWhileProcessedIsNotSpent(t *testing.T) {
 		"it is told, overdue":  func(q *deadlinequeue.Queue[string], d requeue.Decision) { q.Requeue("a", d) },
 		"it failed":            func(q *deadlinequeue.Queue[string], _ requeue.Decision) { q.AddRateLimited("a") },
 		"it failed, and tells": func(q *deadlinequeue.Queue[string], d requeue.Decision) { fails(q, d, "a") },
-		"another deadline is ahead": func(q *deadlinequeue.Queue[string], d requeue.Decision) {
-			d.Deadline = d.Now.Add(time.Minute)
-			q.Requeue("a", d)
-		},
-		"it failed, another is ahead": func(q *deadlinequeue.Queue[string], d requeue.Decision) {
-			d.Deadline = d.Now.Add(time.Minute)
-			fails(q, d, "a")
-		},
 	} {
 		slow := workqueue.NewTypedItemExponentialFailureRateLimiter[string](time.Hour, time.Hour)
 		inBubble(t, deadlinequeue.Options[string]{RateLimiter: slow}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
@@ -309,59 +301,100 @@ func TestDeadline_endsTheWaitOfTheRateLimiter(t *testing.T) {
 	})
 }
 
-// A floor holds with an error, too, also where the limiter would be sooner or later.
+// A floor holds with an error, too, whether or not it is what the plan waits for, and
+// where the limiter is sooner; where it is later, the limiter counts, and a deadline ends
+// the wait.
 func TestDeadline_aFloorIsKeptWithAnError(t *testing.T) {
-	for _, wait := range []time.Duration{5 * time.Millisecond, time.Hour} {
-		l := workqueue.NewTypedItemExponentialFailureRateLimiter[string](wait, time.Hour)
+	const ms, second, minute, hour = time.Millisecond, time.Second, time.Minute, time.Hour
+	for _, tt := range []struct {
+		why             string
+		poll, deadline  time.Duration // 0: none
+		known           time.Duration // the deadline that the key is handed out with; 0: none
+		limiter, wakeUp time.Duration
+	}{
+		{"no deadline", second, 0, 0, 5 * ms, minute},
+		{"no deadline, the floor is before the poll", 5 * minute, 0, 0, 5 * ms, minute},
+		{"no deadline any more", second, 0, 30 * second, 5 * ms, minute},
+		{"no deadline, a slow limiter", second, 0, 30 * second, hour, hour},
+		{"a deadline before the floor", second, 30 * second, 30 * second, 5 * ms, minute},
+		{"a deadline before the floor, a slow limiter", second, 30 * second, 0, hour, minute},
+		{"a deadline behind the floor", 5 * minute, 2 * minute, 0, 5 * ms, minute},
+		{"a deadline behind the floor, a slow limiter", 5 * minute, 2 * minute, 0, hour, 2 * minute},
+		{"a deadline at the floor, a slow limiter", 5 * minute, minute, 0, hour, minute},
+		{"an overdue deadline", 5 * minute, -hour, 0, 5 * ms, minute},
+		{"an overdue deadline, a slow limiter", second, -second, 0, hour, minute},
+		{"moved behind the floor", 5 * minute, 2 * minute, 30 * second, hour, 2 * minute},
+	} {
+		l := workqueue.NewTypedItemExponentialFailureRateLimiter[string](tt.limiter, hour)
 		inBubble(t, deadlinequeue.Options[string]{RateLimiter: l}, func(t *testing.T, q *deadlinequeue.Queue[string], p *probe) {
-			for name, deadline := range map[string]time.Duration{"before": time.Second, "behind": 2 * time.Minute, "none": 0, "overdue": -time.Second} {
-				q.Add(name)
-				p.takes(name)
-				plan := requeue.From(time.Now()).Every(time.Second).NotBefore(time.Now().Add(time.Minute))
-				if deadline != 0 {
-					plan = plan.Deadline(time.Now().Add(deadline))
-				}
-				fails(q, plan.Decide(), name)
-				q.Done(name)
-				assert.Equal(t, 1, q.NumRequeues(name), "the failure is counted")
-				time.Sleep(time.Minute - 1)
-				p.lenIs(0)
-				time.Sleep(time.Nanosecond)
-				p.takes(name)
-				q.Done(name)
+			start := time.Now()
+			q.Add("a")
+			if tt.known != 0 {
+				due(q, "a", 0, tt.known)
+			}
+			p.takes("a")
+			plan := requeue.From(start).Every(tt.poll).NotBefore(start.Add(minute))
+			if tt.deadline != 0 {
+				plan = plan.Deadline(start.Add(tt.deadline))
+			}
+			fails(q, plan.Decide(), "a")
+			q.Done("a")
+			assert.Equal(t, 1, q.NumRequeues("a"), "the failure is counted")
+			time.Sleep(tt.wakeUp - 1)
+			p.lenIs(0)
+			time.Sleep(time.Nanosecond)
+			p.takes("a")
+			if p.wrong != "" {
+				p.wrong = tt.why + ": " + p.wrong
 			}
 		})
 	}
 }
 
-// What a key was handed out with does not undercut a floor, and comes after it if it is
-// later.
-func TestDeadline_aFloorAndWhatWasKnown(t *testing.T) {
-	slow := workqueue.NewTypedItemExponentialFailureRateLimiter[string](time.Hour, time.Hour)
-	for known, wakes := range map[time.Duration][]time.Duration{
-		30 * time.Second: {time.Minute},
-		time.Minute:      {time.Minute},
-		2 * time.Minute:  {time.Minute, 2 * time.Minute},
+// What travels with a floor and a deadline behind it is rounded up a little, and a floor
+// that is too far is alone.
+func TestDeadline_behindAFloorIsRoundedUp(t *testing.T) {
+	l := workqueue.NewTypedItemExponentialFailureRateLimiter[string](time.Millisecond, time.Millisecond)
+	for _, tt := range []struct{ floor, deadline, want time.Duration }{
+		{time.Second + time.Millisecond, time.Hour, 1250 * time.Millisecond},
+		{4 * time.Hour, 5 * time.Hour, 4 * time.Hour},
+		{5 * time.Hour, 6 * time.Hour, 5 * time.Hour},
+		{time.Hour, 290 * 365 * 24 * time.Hour, time.Hour},
 	} {
-		inBubble(t, deadlinequeue.Options[string]{RateLimiter: slow}, func(t *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		inBubble(t, deadlinequeue.Options[string]{RateLimiter: l}, func(t *testing.T, q *deadlinequeue.Queue[string], p *probe) {
 			start := time.Now()
-			due(q, "a", 0, known)
+			q.Add("a")
 			p.takes("a")
-			fails(q, requeue.From(start).Every(time.Second).NotBefore(start.Add(time.Minute)).Decide(), "a")
+			fails(q, requeue.From(start).Deadline(start.Add(tt.deadline)).NotBefore(start.Add(tt.floor)).Decide(), "a")
 			q.Done("a")
-			for _, at := range wakes {
-				time.Sleep(at - time.Since(start) - 1)
-				p.lenIs(0)
-				time.Sleep(time.Nanosecond)
-				p.takes("a")
-				if at < known { // an event, and then nothing but errors
-					q.AddRateLimited("a")
-				}
-				q.Done("a")
-			}
-			assert.Zero(t, q.Load().Objects)
+			time.Sleep(tt.want - 1)
+			p.lenIs(0)
+			time.Sleep(time.Nanosecond)
+			p.takes("a")
+			assert.Equal(t, tt.want, time.Since(start))
 		})
 	}
+}
+
+// A step that fails and says that one deadline is overdue and another ahead is a retry,
+// and is called at the other.
+func TestDeadline_aFailureWithOneOverdueAndOneAhead(t *testing.T) {
+	slow := workqueue.NewTypedItemExponentialFailureRateLimiter[string](time.Minute, time.Hour)
+	inBubble(t, deadlinequeue.Options[string]{RateLimiter: slow}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		start := time.Now()
+		for _, ahead := range []time.Duration{30 * time.Second, time.Hour} {
+			q.Add("a")
+			p.takes("a")
+			fails(q, requeue.From(start).Deadline(start.Add(-time.Hour)).Deadline(start.Add(ahead)).Decide(), "a")
+			q.Done("a")
+			time.Sleep(30 * time.Second)
+			q.Add("ordinary")
+			if ahead == time.Hour {
+				q.Add("a") // an event
+			}
+			p.serves("a", "ordinary")
+		}
+	})
 }
 
 // A floor that is no whole microsecond is rounded up, like a deadline.
@@ -488,6 +521,39 @@ func TestDeadline_anOverdueOneDoesNotHideTheNext(t *testing.T) {
 	})
 }
 
+// A deadline that is no whole microsecond is handed out once, when it is rounded up.
+func TestDeadline_betweenMicrosecondsIsHandedOutOnce(t *testing.T) {
+	inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		now := time.Now()
+		q.Requeue("a", requeue.From(now).Every(time.Hour).Deadline(now.Add(time.Second+time.Nanosecond)).Decide())
+		time.Sleep(time.Second + 999*time.Nanosecond)
+		p.getsNothing()
+		time.Sleep(time.Nanosecond)
+		p.takes("a")
+		q.Done("a")
+		time.Sleep(time.Minute)
+		p.getsNothing()
+	})
+}
+
+// A handler's word that has passed counts at once if the key is known. Of one that is not,
+// the wait that comes with it holds, and then it is as urgent as any.
+func TestWord_passedAndAWait(t *testing.T) {
+	inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		due(q, "known", time.Hour, 10*time.Minute)
+		due(q, "known", time.Hour, -time.Second)
+		p.serves("known")
+	})
+	inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+		due(q, "unknown", time.Second, -time.Hour)
+		p.lenIs(0)
+		time.Sleep(2 * time.Second)
+		q.Add("ordinary")
+		due(q, "later", 0, 0)
+		p.serves("unknown", "later", "ordinary")
+	})
+}
+
 // Retries by At are polls: they do not go before a real deadline.
 func TestDeadline_goesBeforeRetriesThatAreNone(t *testing.T) {
 	inBubble(t, deadlinequeue.Options[string]{}, func(_ *testing.T, q *deadlinequeue.Queue[string], p *probe) {
@@ -556,6 +622,37 @@ func TestDeadlineOf(t *testing.T) {
 	})
 }
 
+// stopsMeanwhile is a clock whose next reading has somebody call ShutDown, who gets in
+// when the lock is given up.
+type stopsMeanwhile struct {
+	lateTimers
+	q *deadlinequeue.Queue[int]
+}
+
+func (c *stopsMeanwhile) Now() time.Time {
+	if q := c.q; q != nil {
+		c.q = nil
+		go q.ShutDown()
+	}
+	return c.FakeClock.Now()
+}
+
+// A ShutDown that comes while ShutDownWithDrain passes over what is due ends it, too.
+func TestShutDownWithDrain_endsWhileItPassesOver(*testing.T) {
+	for range 20 {
+		clock := &stopsMeanwhile{lateTimers: lateTimers{FakeClock: testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}}
+		q := deadlinequeue.New("", deadlinequeue.Options[int]{Clock: clock})
+		q.Add(-1)
+		_, _ = q.Get() // is never Done
+		for i := range 5000 {
+			q.AddAfter(i, time.Hour)
+		}
+		clock.Step(time.Hour)
+		clock.q = q
+		q.ShutDownWithDrain()
+	}
+}
+
 // DeadlineOf stands in for a reconcile that says nothing, and for that alone.
 func TestDeadlineOf_atDone(t *testing.T) {
 	var known time.Time
@@ -611,8 +708,8 @@ func TestDeadlineOf_doneMeanwhile(t *testing.T) {
 	}
 }
 
-// Many waits that end at one instant are passed over in batches; nobody sees that but
-// by the time that a call takes.
+// Many waits that end at one instant are passed over in batches, which keep the order of
+// deadlines.
 func TestQueue_manyAtOneInstant(t *testing.T) {
 	const n = 2600
 	clock := &lateTimers{FakeClock: testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}

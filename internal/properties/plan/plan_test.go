@@ -86,7 +86,8 @@ func saturated(n *big.Int) time.Duration {
 type answer struct {
 	requeue.Decision
 	expired           bool
-	deadline, overdue *big.Int // nil: none
+	floor             time.Duration // until the latest floor
+	deadline, overdue *big.Int      // nil: none
 }
 
 // decide is the obvious model of Plan: exact arithmetic, all rules one by one.
@@ -104,7 +105,6 @@ func decide(now time.Time, waits []wait) (a answer) {
 			*named = at
 		}
 	}
-	var floor time.Duration
 	for _, w := range waits {
 		if w.none() {
 			continue
@@ -121,7 +121,7 @@ func decide(now time.Time, waits []wait) (a answer) {
 		}
 		switch {
 		case w.kind == notBefore:
-			floor = max(floor, saturated(left))
+			a.floor = max(a.floor, saturated(left))
 		case w.kind == again:
 			take(until, requeue.CausePoll)
 		case !passed:
@@ -133,8 +133,8 @@ func decide(now time.Time, waits []wait) (a answer) {
 			a.expired = true
 		}
 	}
-	if a.Cause != requeue.CauseNone && floor > a.After {
-		a.After, a.Cause = floor, requeue.CauseNotBefore
+	if a.Cause != requeue.CauseNone && a.floor > a.After {
+		a.After, a.Cause = a.floor, requeue.CauseNotBefore
 	}
 	return a
 }
@@ -166,6 +166,9 @@ func check(t require.TestingT, now time.Time, waits []wait) {
 	requireInstant(t, want.deadline, got.Deadline, "the deadline ahead")
 	requireInstant(t, want.overdue, got.Overdue, "the overdue deadline")
 	want.Deadline, want.Overdue = got.Deadline, got.Overdue
+	if want.floor > 0 && want.After > 0 {
+		want.NotBefore = now.Add(want.floor)
+	}
 	require.Equal(t, want.Decision, got)
 	require.Equal(t, got.After, plan.After())
 	require.Equal(t, want.expired, plan.Expired())

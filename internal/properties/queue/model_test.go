@@ -64,10 +64,11 @@ type modelKey struct {
 
 // word is what somebody says of the deadline of a key.
 type word struct {
-	said   bool
-	at     time.Time // zero: there is none
-	spent  bool      // whatever the instant
-	silent bool      // about deadlines that have passed
+	said    bool
+	at      time.Time // zero: there is none
+	spent   bool      // whatever the instant
+	silent  bool      // about deadlines that have passed
+	overdue bool      // there is one that has passed, besides
 }
 
 // modelAdd is an add of any kind.
@@ -140,9 +141,8 @@ func (m *model) add(now time.Time, a modelAdd) {
 			wait = l
 		}
 	}
-	if a.failed && a.decision.Cause == requeue.CauseNotBefore {
-		// The limiter counts the failure, and its wait is not used.
-		wait = a.decision.After
+	if a.failed { // the limiter counts the failure, and a floor holds
+		wait = max(wait, floorOf(a.decision))
 	}
 
 	var w word
@@ -152,12 +152,20 @@ func (m *model) add(now time.Time, a modelAdd) {
 	case a.decision != nil:
 		w = k.decided(a.decision, a.failed, now)
 	}
+	unknown := !k.processing && !k.ready && k.wait.IsZero() && k.deadline.IsZero()
 	m.prioritize(k, a.priority, w.said || a.requeue)
 	byReconcile := w.said && a.decision != nil
 	if !w.said && m.deadlineOf != nil {
 		w = m.ask(a.key, now)
 	}
-	k.hear(w, byReconcile, wait, now)
+	switch passed := !w.spent && !w.at.IsZero() && !w.at.After(now); {
+	case unknown && passed && wait > 0 && byReconcile:
+		k.retry = true
+	case unknown && passed && wait > 0:
+		k.deadline = now.Add(wait)
+	default:
+		k.hear(w, byReconcile)
+	}
 	k.limited = k.limited || k.processing && a.limited
 
 	switch {
@@ -167,7 +175,27 @@ func (m *model) add(now time.Time, a modelAdd) {
 	default:
 		k.wait = sooner(k.wait, now.Add(wait))
 	}
+	k.align()
 	m.wakeUp(now)
+}
+
+// align has a wait that ends less than a microsecond before the deadline end with it.
+func (k *modelKey) align() {
+	if apart := k.deadline.Sub(k.wait); !k.processing && !k.wait.IsZero() && 0 < apart && apart < time.Microsecond {
+		k.wait = k.deadline
+	}
+}
+
+// floorOf is how long the floor of a plan holds, as it is told to the queue.
+func floorOf(d *requeue.Decision) time.Duration {
+	if d.NotBefore.IsZero() {
+		return 0
+	}
+	wait, unit := d.NotBefore.Sub(d.Now), time.Microsecond
+	if !d.Deadline.IsZero() && !d.Deadline.Before(d.NotBefore) && wait <= 4*time.Hour {
+		unit = 250 * time.Millisecond
+	}
+	return (wait + unit - 1).Truncate(unit)
 }
 
 // prioritize is what an add does to the priority and the place of a key.
@@ -190,37 +218,26 @@ func (m *model) prioritize(k *modelKey, priority int, keeps bool) {
 // decided is the word of a reconcile that ends with Result(d), Requeue(d) or
 // Failed(d).
 func (k *modelKey) decided(d *requeue.Decision, failed bool, now time.Time) word {
-	held := d.Cause == requeue.CauseNotBefore
-	floor := now.Add(d.After) // counted from the add
+	floored := !d.NotBefore.IsZero()
+	floor := now.Add(floorOf(d)) // counted from the add
 	ahead, overdue := !d.Deadline.IsZero(), !d.Overdue.IsZero()
 	switch {
-	case held && ahead && d.Deadline.Before(d.Now.Add(d.After)):
+	case floored && ahead && d.Deadline.Before(d.NotBefore):
 		return word{said: true, at: floor}
-	case held && overdue && !ahead:
+	case floored && overdue && !ahead:
 		// Of a key that is not processed nobody knows any more.
 		if k.passed || !k.processing {
 			return word{said: true, spent: true}
 		}
 		return word{said: true, at: floor}
-	case held && failed:
-		// What is known of a deadline after the floor stays.
-		stands := k.deadline
-		if k.processing {
-			stands = k.with
+	case floored && ahead && failed:
+		at := rounded(d.Deadline.Add(time.Millisecond-1).Truncate(time.Millisecond), now)
+		if d.Deadline.Year() > 2248 {
+			return word{said: true}
 		}
-		if !stands.After(floor) {
-			stands = time.Time{}
-		}
-		return word{said: true, at: stands, silent: true}
-	case held && ahead:
-		// Also with an overdue one besides: what the key was handed out with would break
-		// the floor.
-		return word{said: true, at: rounded(d.Deadline, now)}
-	case ahead && overdue && k.processing && !k.with.IsZero() && !k.with.After(now):
-		// It has passed since the hand-out, and the reconcile did not handle it.
-		return word{said: true, at: k.with, silent: true}
-	case ahead && overdue:
-		return word{said: true, at: rounded(d.Deadline, now), silent: true}
+		return word{said: true, at: at, silent: true}
+	case ahead && overdue && !floored:
+		return word{said: true, at: rounded(d.Deadline, now), overdue: true}
 	case ahead:
 		return word{said: true, at: rounded(d.Deadline, now)}
 	case overdue:
@@ -231,8 +248,8 @@ func (k *modelKey) decided(d *requeue.Decision, failed bool, now time.Time) word
 	return word{}
 }
 
-// hear takes a word that comes with a wait (or none, if wait <= 0).
-func (k *modelKey) hear(w word, byReconcile bool, wait time.Duration, now time.Time) {
+// hear takes a word.
+func (k *modelKey) hear(w word, byReconcile bool) {
 	if !w.said {
 		return
 	}
@@ -245,14 +262,12 @@ func (k *modelKey) hear(w word, byReconcile bool, wait time.Duration, now time.T
 	case k.processing && byReconcile:
 		k.with, k.spoke = at, true
 		if !w.silent {
-			k.passed = spent
+			k.passed = spent || w.overdue
 		}
 	case k.processing:
 		k.others = at
-	case !k.handedOut && !k.ready && !at.IsZero() && !at.After(now) && wait > 0:
-		k.deadline, k.retry = time.Time{}, true
 	default:
-		k.deadline, k.retry = at, k.retry && (spent || w.silent)
+		k.deadline, k.retry = at, k.retry && (spent || w.silent || w.overdue)
 	}
 }
 
@@ -366,6 +381,7 @@ func (m *model) done(now time.Time, key int) {
 	k.processing = false
 	k.deadline = sooner(k.with, k.others)
 	k.retry = k.limited && k.passed
+	k.align()
 	if k.ready {
 		k.place, k.readySince = m.number(), m.number()
 	}
