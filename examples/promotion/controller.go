@@ -6,9 +6,20 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/requeue-go/requeue"
 	"github.com/requeue-go/requeue/deadlinequeue"
@@ -55,6 +66,29 @@ func deadlineAware(_ time.Duration, plan requeue.Plan) ctrl.Result {
 // deadlineTold is deadlineAware and tells the queue of the deadline.
 func deadlineTold(_ time.Duration, plan requeue.Plan) ctrl.Result {
 	return deadlinequeue.Result(plan.Decide())
+}
+
+// A contender is one of the controllers. It has a copy of every promotion in a
+// namespace of its own.
+type contender struct {
+	title     string
+	namespace string
+	next      Next
+	queue     newQueue // nil: controller-runtime's
+}
+
+type newQueue func(string, workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// contenders returns who takes part.
+func contenders(load bool) []contender {
+	cs := []contender{
+		{"fixed interval", "requeue-example-fixed", fixedInterval, nil},
+		{"requeue", "requeue-example-requeue", deadlineAware, nil},
+	}
+	if load {
+		cs = append(cs, contender{"deadlinequeue", "requeue-example-queue", deadlineTold, deadlinequeue.NewQueue})
+	}
+	return cs
 }
 
 // Event is the end of one reconcile.
@@ -162,4 +196,36 @@ func aliasOf(p *v1alpha1.Promotion, step int) string {
 		return as
 	}
 	return fmt.Sprintf("step-%d", step+1)
+}
+
+// control runs a manager with one controller for the promotions of a namespace
+// until ctx ends. It closes synced when the controller sees new promotions.
+func control(ctx context.Context, cfg *rest.Config, namespace string, settings controller.Options, r Reconciler, synced chan<- struct{}) error {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(v1alpha1.AddToScheme(scheme))
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme:     scheme,
+		Cache:      cache.Options{DefaultNamespaces: map[string]cache.Config{namespace: {}}},
+		Metrics:    metricsserver.Options{BindAddress: "0"}, // no listener
+		Controller: config.Controller{SkipNameValidation: new(true)},
+	})
+	if err != nil {
+		return err
+	}
+	r.Client, r.Clock = mgr.GetClient(), clock.RealClock{}
+	// As in Kargo, a change of the status wakes nobody.
+	err = ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.Promotion{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WithOptions(settings).
+		Complete(&r)
+	if err != nil {
+		return err
+	}
+	go func() {
+		// The informer of the controller, so this waits for its first list.
+		if _, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.Promotion{}); err == nil && mgr.GetCache().WaitForCacheSync(ctx) {
+			close(synced)
+		}
+	}()
+	return mgr.Start(ctx)
 }

@@ -23,13 +23,8 @@ import (
 
 	"github.com/go-logr/logr"
 	"golang.org/x/term"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
-
-	"github.com/requeue-go/requeue/examples/promotion/kubeapi"
-	"github.com/requeue-go/requeue/examples/promotion/v1alpha1"
 )
 
 const usage = `Usage: promotion [flags]
@@ -166,71 +161,6 @@ func parseFlags(args []string, out io.Writer) (o options, err error) {
 		return o, errors.New("-yes goes with -kubeconfig")
 	}
 	return o, nil
-}
-
-// run runs the demo, in this process or on a cluster.
-func run(ctx context.Context, o options, manifests []manifest, b *board) (err error) {
-	if o.kubeconfig != "" {
-		return runOn(ctx, o, manifests, b)
-	}
-	fmt.Fprint(b.out, "starting etcd and a Kubernetes API server in this process ... ")
-	begin := time.Now()
-	server, err := kubeapi.Start(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = cleanedUp(err, server.Stop()) }()
-	crd := v1alpha1.CRD()
-	if err := kubeapi.InstallCRD(ctx, server.Config, crd); err != nil {
-		return err
-	}
-	if err := server.SkipEstablishingDelay(ctx, crd.Name); err != nil {
-		return err
-	}
-	fmt.Fprintf(b.out, "ready after %v at %s\n", time.Since(begin).Round(time.Millisecond), server.Config.Host)
-	return race(ctx, server.Config, manifests, o.load, b)
-}
-
-// runOn runs the demo on a cluster that is not this program's.
-func runOn(ctx context.Context, o options, manifests []manifest, b *board) (err error) {
-	cfg, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
-	if err != nil {
-		return err
-	}
-	cfg.ContentType = runtime.ContentTypeJSON
-	cfg.QPS = -1 // a throttle in the client would be measured as lateness
-	site, err := newSite(cfg, b.contenders)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(b.out, "On %s this installs, and removes at the end:\n%s", cfg.Host, site.describe(len(manifests)))
-	if err := site.check(ctx); err != nil {
-		return err
-	}
-	if !o.yes {
-		return errors.New("nothing has been installed; run again with -yes to go on")
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		defer cancel()
-		err = cleanedUp(err, site.remove(ctx))
-	}()
-	if err := site.install(ctx); err != nil {
-		return err
-	}
-	return race(ctx, cfg, manifests, o.load, b)
-}
-
-// cleanedUp adds what went wrong at the end to the error of a run. An interrupted
-// run that leaves something behind is not one that was just interrupted.
-func cleanedUp(err, cleanup error) error {
-	if cleanup == nil {
-		return err
-	}
-	if errors.Is(err, context.Canceled) {
-		return cleanup
-	}
-	return errors.Join(err, cleanup)
 }
 
 // setLogger sends the logs of klog (API server, client-go) and of

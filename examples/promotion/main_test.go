@@ -250,11 +250,11 @@ func TestCommand_onACluster(t *testing.T) {
 		Contexts:       map[string]*clientcmdapi.Context{"x": {Cluster: "x", AuthInfo: "x"}},
 		CurrentContext: "x",
 	}, kubeconfig))
-	site, err := newSite(cfg, contenders(false))
+	needs, err := newInstallation(cfg, contenders(false))
 	require.NoError(t, err)
 	crd := v1alpha1.CRD()
 	gone := func() bool {
-		return apierrors.IsNotFound(site.client.Get(t.Context(), client.ObjectKeyFromObject(crd), crd))
+		return apierrors.IsNotFound(needs.client.Get(t.Context(), client.ObjectKeyFromObject(crd), crd))
 	}
 	args := []string{"-f", "-", "-interval", "1s", "-kubeconfig", kubeconfig}
 	// With what a real one may have: a finalizer that nobody here would remove.
@@ -263,8 +263,8 @@ func TestCommand_onACluster(t *testing.T) {
 	code, _, complaint := runCommand(t, input, append(args, "-yes")...)
 	assert.Equal(t, 1, code)
 	assert.Contains(t, complaint, "promotions.kargo.akuity.io is there already", "that of startServer")
-	site.installed = []client.Object{v1alpha1.CRD()}
-	require.NoError(t, site.remove(t.Context()))
+	needs.installed = []client.Object{v1alpha1.CRD()}
+	require.NoError(t, needs.remove(t.Context()))
 
 	code, _, complaint = runCommand(t, input, args...)
 	assert.Equal(t, 1, code)
