@@ -95,7 +95,7 @@ func contenders(load bool) []contender {
 type Event struct {
 	Name   string
 	Phase  string        // of the promotion, as the API server has it now
-	Failed bool          // by this reconcile
+	Failed bool          // at its timeout, by this reconcile
 	Late   time.Duration // if Failed: from the step's deadline to the API server's answer
 	Wait   time.Duration // if still running: until the next look
 }
@@ -106,7 +106,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Get(ctx, req.NamespacedName, &p); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if stepOf(&p).Uses == BallastStep {
+	if current(&p, p.Spec.Steps).Uses == BallastStep {
 		select {
 		case <-time.After(r.Ballast):
 		case <-ctx.Done():
@@ -114,17 +114,27 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	event := Event{Name: p.Name}
 	var result ctrl.Result
+	timeouts, err := p.Timeouts()
+	if err != nil && (p.Status.Phase == "" || p.Status.Phase == v1alpha1.PhaseRunning) {
+		// Trying again would not help, so the promotion ends, and no other does.
+		if err := r.patch(ctx, &p, fail(err.Error())); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
 	if p.Status.Phase == "" {
 		// What is decided below is decided on the answer of the API server: it
 		// keeps whole seconds, so the persisted start is earlier than ours.
-		if err := r.patch(ctx, &p, start); err != nil {
+		if err := r.patch(ctx, &p, start(timeouts)); err != nil {
 			return ctrl.Result{}, err
 		}
 	}
 	if p.Status.Phase == v1alpha1.PhaseRunning {
-		plan := requeue.From(r.Clock.Now()).Every(r.Interval).Timeout(startOf(&p), stepOf(&p).Timeout())
+		started := requeue.TimeOf(current(&p, p.Status.StepExecutionMetadata).StartedAt)
+		timeout := current(&p, timeouts)
+		plan := requeue.From(r.Clock.Now()).Every(r.Interval).Timeout(started, timeout)
 		if plan.Expired() {
-			if err := r.patch(ctx, &p, fail); err != nil {
+			message := fmt.Sprintf("step %q timed out after %v", aliasOf(&p, int(p.Status.CurrentStep)), timeout)
+			if err := r.patch(ctx, &p, fail(message)); err != nil {
 				return ctrl.Result{}, err
 			}
 			event.Failed, event.Late = true, r.Clock.Since(plan.Decide().Overdue)
@@ -139,56 +149,54 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return result, nil
 }
 
-// patch changes the status of p here and in the API server. It sends no more
-// than the difference, so fields of the status that this program does not know
-// stay, and is refused if somebody else changed the object in between.
-func (r *Reconciler) patch(ctx context.Context, p *v1alpha1.Promotion, change func(*v1alpha1.Promotion, metav1.Time)) error {
+// A change changes the status of a promotion.
+type change func(p *v1alpha1.Promotion, now metav1.Time)
+
+// patch makes a change here and in the API server. It sends no more than the
+// difference, so fields of the status that this program does not know stay, and is
+// refused if somebody else changed the object in between.
+func (r *Reconciler) patch(ctx context.Context, p *v1alpha1.Promotion, apply change) error {
 	before := p.DeepCopy()
-	change(p, metav1.NewTime(r.Clock.Now()))
+	apply(p, metav1.NewTime(r.Clock.Now()))
 	return r.Status().Patch(ctx, p, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 }
 
 // start begins the promotion with the first step that has to be waited for.
-func start(p *v1alpha1.Promotion, now metav1.Time) {
-	p.Status.Phase, p.Status.StartedAt = v1alpha1.PhaseRunning, &now
-	for i, step := range p.Spec.Steps {
-		done := step.Timeout() <= 0 && i+1 < len(p.Spec.Steps)
-		metadata := v1alpha1.StepExecutionMetadata{Alias: aliasOf(p, i), Status: v1alpha1.PhaseRunning, StartedAt: &now}
-		if done {
-			metadata.Status, metadata.FinishedAt = v1alpha1.PhaseSucceeded, &now
+func start(timeouts []time.Duration) change {
+	return func(p *v1alpha1.Promotion, now metav1.Time) {
+		p.Status.Phase, p.Status.StartedAt = v1alpha1.PhaseRunning, &now
+		for i := range p.Spec.Steps {
+			done := timeouts[i] <= 0 && i+1 < len(p.Spec.Steps)
+			metadata := v1alpha1.StepExecutionMetadata{Alias: aliasOf(p, i), Status: v1alpha1.PhaseRunning, StartedAt: &now}
+			if done {
+				metadata.Status, metadata.FinishedAt = v1alpha1.PhaseSucceeded, &now
+			}
+			p.Status.StepExecutionMetadata = append(p.Status.StepExecutionMetadata, metadata)
+			p.Status.CurrentStep = int64(i)
+			if !done {
+				return
+			}
 		}
-		p.Status.StepExecutionMetadata = append(p.Status.StepExecutionMetadata, metadata)
-		p.Status.CurrentStep = int64(i)
-		if !done {
-			return
+	}
+}
+
+// fail ends the promotion and its current step, if one has started.
+func fail(message string) change {
+	return func(p *v1alpha1.Promotion, now metav1.Time) {
+		p.Status.Phase, p.Status.Message, p.Status.FinishedAt = v1alpha1.PhaseFailed, message, &now
+		if i, steps := p.Status.CurrentStep, p.Status.StepExecutionMetadata; i >= 0 && i < int64(len(steps)) {
+			steps[i].Status, steps[i].Message, steps[i].FinishedAt = v1alpha1.PhaseFailed, message, &now
 		}
 	}
 }
 
-// fail ends the promotion because its current step has timed out.
-func fail(p *v1alpha1.Promotion, now metav1.Time) {
-	i := int(p.Status.CurrentStep)
-	message := fmt.Sprintf("step %q timed out after %v", aliasOf(p, i), stepOf(p).Timeout())
-	metadata := &p.Status.StepExecutionMetadata[i]
-	metadata.Status, metadata.Message, metadata.FinishedAt = v1alpha1.PhaseFailed, message, &now
-	p.Status.Phase, p.Status.Message, p.Status.FinishedAt = v1alpha1.PhaseFailed, message, &now
-}
-
-// stepOf returns the current step of p, or an empty one if the status names a
-// step that the spec does not have.
-func stepOf(p *v1alpha1.Promotion) v1alpha1.PromotionStep {
-	if i := p.Status.CurrentStep; i >= 0 && i < int64(len(p.Spec.Steps)) {
-		return p.Spec.Steps[i]
+// current returns what ofSteps has for the current step of p, or nothing if there
+// is no such step.
+func current[T any](p *v1alpha1.Promotion, ofSteps []T) (none T) {
+	if i := p.Status.CurrentStep; i >= 0 && i < int64(len(ofSteps)) {
+		return ofSteps[i]
 	}
-	return v1alpha1.PromotionStep{}
-}
-
-// startOf returns when the current step of p started, zero if it has not.
-func startOf(p *v1alpha1.Promotion) time.Time {
-	if i := p.Status.CurrentStep; i >= 0 && i < int64(len(p.Status.StepExecutionMetadata)) {
-		return requeue.TimeOf(p.Status.StepExecutionMetadata[i].StartedAt)
-	}
-	return time.Time{}
+	return none
 }
 
 func aliasOf(p *v1alpha1.Promotion, step int) string {

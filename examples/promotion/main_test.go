@@ -19,6 +19,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -201,6 +202,87 @@ spec:
 	assert.Equal(t, v1alpha1.PhaseSucceeded, status.StepExecutionMetadata[0].Status)
 	assert.Equal(t, v1alpha1.PhaseRunning, status.StepExecutionMetadata[1].Status)
 	assert.Equal(t, "step-2", status.StepExecutionMetadata[1].Alias)
+}
+
+// A timeout that is no duration ends its promotion, and no other, whether it is
+// there before the controller starts or comes while it runs.
+func TestController_badTimeout(t *testing.T) {
+	cfg := startServer(t)
+	c := newClient(t, cfg)
+	// Past the checks of this program, as by kubectl.
+	createBad := func(name string) {
+		p := &v1alpha1.Promotion{}
+		p.Namespace, p.Name = "default", name
+		p.Spec.Steps = []v1alpha1.PromotionStep{{Uses: "git-clone"}, {As: "sync", Retry: &v1alpha1.PromotionStepRetry{Timeout: "1d"}}}
+		require.NoError(t, c.Create(t.Context(), p))
+	}
+	expectFailed := func(events <-chan Event, name, field string) {
+		e := next(t, events)
+		assert.Equal(t, Event{Name: name, Phase: v1alpha1.PhaseFailed}, e, "not at a timeout, and not looked at again")
+		p := get(t, c, name)
+		assert.Equal(t, v1alpha1.PhaseFailed, p.Status.Phase)
+		assert.Equal(t, field+`: Invalid value: "1d": want a duration such as 90s or 5m`, p.Status.Message)
+		assert.NotNil(t, p.Status.FinishedAt)
+	}
+	createBad("before")
+	events, stop := startController(t, cfg)
+	defer stop()
+	expectFailed(events, "before", "spec.steps[1].retry.timeout")
+	create(t, c, document("good", "timeout: 3s"))
+	assert.Equal(t, v1alpha1.PhaseRunning, next(t, events).Phase)
+	createBad("during")
+	expectFailed(events, "during", "spec.steps[1].retry.timeout")
+
+	// One that is made bad while its step runs.
+	create(t, c, document("edited", "timeout: 1h"))
+	assert.Equal(t, v1alpha1.PhaseRunning, next(t, events).Phase)
+	edited := get(t, c, "edited")
+	edited.Spec.Steps[0].Retry.Timeout = "1d"
+	require.NoError(t, c.Update(t.Context(), edited))
+	expectFailed(events, "edited", "spec.steps[0].retry.timeout")
+	assert.Equal(t, v1alpha1.PhaseFailed, get(t, c, "edited").Status.StepExecutionMetadata[0].Status)
+
+	e := next(t, events)
+	for !e.Failed {
+		e = next(t, events)
+	}
+	assert.Equal(t, "good", e.Name)
+	assert.Less(t, e.Late, poll-3*time.Second, "at its timeout")
+}
+
+// Whatever status the API server takes can be read: one that cannot would stop the
+// controller for all promotions.
+func TestPromotion_everyStatusCanBeRead(t *testing.T) {
+	c := newClient(t, startServer(t))
+	create(t, c, document("p", "timeout: 1h"))
+	for status, taken := range map[string]bool{
+		`{"startedAt": "2026-01-02T03:04:05Z"}`:                               true,
+		`{"startedAt": "2026-01-02T03:04:05.678+01:00"}`:                      true,
+		`{"startedAt": null}`:                                                 true,
+		`{"startedAt": "2026-01-02t03:04:05z"}`:                               false,
+		`{"startedAt": "2026-01-02T03:04:05x6Z"}`:                             false,
+		`{"startedAt": "2026-01-02T03:04:05+24:00"}`:                          false,
+		`{"startedAt": "2026-01-02T03:04:05+01:60"}`:                          false,
+		`{"startedAt": "2026-01-02T03:04:60Z"}`:                               false,
+		`{"startedAt": "2026-02-30T03:04:05Z"}`:                               false,
+		`{"startedAt": ""}`:                                                   false,
+		`{"currentStep": -1}`:                                                 true,
+		`{"currentStep": 1.0}`:                                                true,
+		`{"currentStep": 1.5}`:                                                false,
+		`{"currentStep": 9223372036854775808}`:                                false,
+		`{"stepExecutionMetadata": null}`:                                     true,
+		`{"stepExecutionMetadata": [{}]}`:                                     true,
+		`{"stepExecutionMetadata": [null]}`:                                   false,
+		`{"stepExecutionMetadata": [{"finishedAt": "2026-01-02t03:04:05z"}]}`: false,
+	} {
+		err := c.Status().Patch(t.Context(), get(t, c, "p"), client.RawPatch(types.MergePatchType, []byte(`{"status":`+status+`}`)))
+		if taken {
+			assert.NoError(t, err, status)
+		} else {
+			assert.True(t, apierrors.IsInvalid(err), "%s: %v", status, err)
+		}
+		require.NoError(t, c.List(t.Context(), &v1alpha1.PromotionList{}), status)
+	}
 }
 
 // A controller that is restarted halfway goes on with the start that was

@@ -6,7 +6,8 @@ import (
 )
 
 // CRD returns the CustomResourceDefinition of Promotion. It validates the fields
-// of this package as Kargo's does (a timeout is any string) and keeps all others.
+// of this package as Kargo's does (a timeout is any string), but a time only if Go
+// can read it, and keeps all others.
 func CRD() *apiextensionsv1.CustomResourceDefinition {
 	type props = map[string]apiextensionsv1.JSONSchemaProps
 	object := func(p props, required ...string) apiextensionsv1.JSONSchemaProps {
@@ -20,7 +21,12 @@ func CRD() *apiextensionsv1.CustomResourceDefinition {
 		}
 	}
 	text := apiextensionsv1.JSONSchemaProps{Type: "string"}
-	instant := apiextensionsv1.JSONSchemaProps{Type: "string", Format: "date-time"}
+	// The format alone takes 2026-01-02t03:04:05z, which metav1.Time does not: one
+	// such object would fail every list.
+	instant := apiextensionsv1.JSONSchemaProps{
+		Type: "string", Format: "date-time",
+		Pattern: `^[0-9-]{10}T[0-9:]{8}(\.[0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`,
+	}
 
 	steps := list(object(props{
 		"uses":  text,

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // GroupVersion is the API group and version of Promotion.
@@ -47,19 +48,43 @@ type PromotionStep struct {
 	Retry *PromotionStepRetry `json:"retry,omitempty"`
 }
 
-// Timeout returns how long the step may take, 0 or less if it may take for ever.
-func (s PromotionStep) Timeout() time.Duration {
-	if s.Retry == nil || s.Retry.Timeout == nil {
-		return 0
-	}
-	return s.Retry.Timeout.Duration
-}
-
 // PromotionStepRetry says when a step is given up.
 type PromotionStepRetry struct {
-	// Timeout is how long the step may take, counted from its startedAt. 0, a
-	// negative one and none at all mean that it may take for ever.
-	Timeout *metav1.Duration `json:"timeout,omitempty"`
+	// Timeout is how long the step may take, counted from its startedAt, such as
+	// 5m. 0, a negative one and none at all mean that it may take for ever. It is
+	// text, as the API server takes any: with a type that may fail to decode, one
+	// bad object would fail every list, and with it the controller.
+	Timeout string `json:"timeout,omitempty"`
+}
+
+// Timeouts returns how long each step may take, 0 or less if it may take for ever,
+// and an error that names each timeout that is no duration.
+func (p *Promotion) Timeouts() ([]time.Duration, error) {
+	timeouts := make([]time.Duration, len(p.Spec.Steps))
+	var problems field.ErrorList
+	for i, step := range p.Spec.Steps {
+		if step.Retry == nil {
+			continue
+		}
+		var problem *field.Error
+		if timeouts[i], problem = ParseTimeout(i, step.Retry.Timeout); problem != nil {
+			problems = append(problems, problem)
+		}
+	}
+	return timeouts, problems.ToAggregate()
+}
+
+// ParseTimeout reads the timeout of a step. "" is none.
+func ParseTimeout(step int, text string) (time.Duration, *field.Error) {
+	if text == "" {
+		return 0, nil
+	}
+	timeout, err := time.ParseDuration(text)
+	if err != nil {
+		path := field.NewPath("spec", "steps").Index(step).Child("retry", "timeout")
+		return 0, field.Invalid(path, text, "want a duration such as 90s or 5m")
+	}
+	return timeout, nil
 }
 
 // Phases of a promotion and of its steps.
@@ -103,14 +128,9 @@ func (p *Promotion) DeepCopy() *Promotion {
 	out := *p
 	p.ObjectMeta.DeepCopyInto(&out.ObjectMeta)
 	out.Spec.Steps = copySlice(p.Spec.Steps, func(s *PromotionStep) {
-		if s.Retry == nil {
-			return
+		if s.Retry != nil {
+			s.Retry = new(*s.Retry)
 		}
-		retry := *s.Retry
-		if retry.Timeout != nil {
-			retry.Timeout = new(*retry.Timeout)
-		}
-		s.Retry = &retry
 	})
 	out.Status.StartedAt = p.Status.StartedAt.DeepCopy()
 	out.Status.FinishedAt = p.Status.FinishedAt.DeepCopy()

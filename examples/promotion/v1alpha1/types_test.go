@@ -11,14 +11,15 @@ import (
 	"github.com/requeue-go/requeue/examples/promotion/v1alpha1"
 )
 
-func ExamplePromotionStep_Timeout() {
-	var step v1alpha1.PromotionStep
-	fmt.Println(step.Timeout())
-	step.Retry = &v1alpha1.PromotionStepRetry{Timeout: &metav1.Duration{Duration: 5 * time.Minute}}
-	fmt.Println(step.Timeout())
+func ExamplePromotion_Timeouts() {
+	retry := func(timeout string) *v1alpha1.PromotionStepRetry {
+		return &v1alpha1.PromotionStepRetry{Timeout: timeout}
+	}
+	var p v1alpha1.Promotion
+	p.Spec.Steps = []v1alpha1.PromotionStep{{}, {Retry: retry("5m")}, {Retry: retry("1d")}}
+	fmt.Println(p.Timeouts())
 	// Output:
-	// 0s
-	// 5m0s
+	// [0s 5m0s 0s] spec.steps[2].retry.timeout: Invalid value: "1d": want a duration such as 90s or 5m
 }
 
 func TestPromotion_DeepCopySharesNothing(t *testing.T) {
@@ -27,7 +28,7 @@ func TestPromotion_DeepCopySharesNothing(t *testing.T) {
 		return &v1alpha1.Promotion{
 			ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"a": "b"}},
 			Spec: v1alpha1.PromotionSpec{Steps: []v1alpha1.PromotionStep{
-				{Uses: "http", Retry: &v1alpha1.PromotionStepRetry{Timeout: &metav1.Duration{Duration: 1}}},
+				{Uses: "http", Retry: &v1alpha1.PromotionStepRetry{Timeout: "1s"}},
 				{Uses: "git-clone", Retry: &v1alpha1.PromotionStepRetry{}},
 			}},
 			Status: v1alpha1.PromotionStatus{
@@ -42,8 +43,8 @@ func TestPromotion_DeepCopySharesNothing(t *testing.T) {
 		assert.Equal(t, p, c)
 		later := time.Unix(2, 0)
 		c.Labels["a"] = "c"
-		c.Spec.Steps[0].Retry.Timeout.Duration = 2
-		c.Spec.Steps[1].Retry.Timeout = &metav1.Duration{}
+		c.Spec.Steps[0].Retry.Timeout = "2s"
+		c.Spec.Steps[1].Retry.Timeout = "2s"
 		c.Status.StartedAt.Time, c.Status.FinishedAt.Time = later, later
 		c.Status.StepExecutionMetadata[0].StartedAt.Time, c.Status.StepExecutionMetadata[0].FinishedAt.Time = later, later
 		assert.Equal(t, build(), p)
