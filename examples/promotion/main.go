@@ -1,8 +1,8 @@
 // Command promotion runs a controller-runtime controller for Promotions, in the
 // shape of Kargo's, twice on the same Kubernetes API server: once polling at a
-// fixed interval and once with requeue; and, with -load, with deadlinequeue, too. No step that has a timeout ever finishes
-// by itself, so each has to be failed when its timeout is over, and the command
-// shows how late each controller is.
+// fixed interval and once with requeue; with -load a third time with deadlinequeue.
+// No step that has a timeout ever finishes by itself, so each has to be failed when
+// its timeout is over, and the command shows how late each controller is.
 //
 // The API server and its etcd are real and run in this process. There is nothing
 // to install and nothing is left behind.
@@ -138,7 +138,7 @@ func parseFlags(args []string, out io.Writer) (o options, err error) {
 	// Not flag.CommandLine: controller-runtime puts a -kubeconfig of its own there.
 	flags := flag.NewFlagSet("promotion", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&o.from, "f", "", "`file` of manifests, a directory of them, or - for standard input (default: the ones shipped with this example)")
+	flags.StringVar(&o.from, "f", "", "`file` of manifests, a directory of them, or - for standard input, read as by kubectl apply -f, but complete or not at all; no URLs (default: the ones shipped with this example)")
 	flags.DurationVar(&o.interval, "interval", 5*time.Second, "how often the controllers look at a promotion whatever happens; stands for the 5m of a real controller")
 	flags.BoolVar(&o.load, "load", false, "keep the workers of each controller busy with a backlog, and add the third controller")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "run on the cluster of this kubeconfig `file` instead of an API server in this process")

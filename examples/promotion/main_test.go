@@ -96,7 +96,7 @@ func newClient(t *testing.T, cfg *rest.Config) client.Client {
 // create loads manifests and creates them in the default namespace.
 func create(t *testing.T, c client.Client, documents string) {
 	t.Helper()
-	manifests, err := parseManifests("test", strings.NewReader(documents))
+	manifests, err := parseManifests("test", []byte(documents))
 	require.NoError(t, err)
 	for _, m := range manifests {
 		m.object.SetNamespace("default")
@@ -407,10 +407,10 @@ func TestBallastFor(t *testing.T) {
 	}
 	manifests := ballast{promotions: 2}.manifests()
 	for _, m := range manifests {
-		_, problems := checkManifest(m.copyFor("here").Object)
+		_, problems := checkManifest(m.copyFor("here"))
 		assert.Empty(t, problems)
 	}
-	assert.NoError(t, checkTogether("ballast", manifests))
+	assert.NoError(t, checkTogether(manifests))
 }
 
 func TestRun_interrupted(t *testing.T) {
@@ -418,7 +418,7 @@ func TestRun_interrupted(t *testing.T) {
 		t.Skip("needs an API server, which -short does without")
 	}
 	t.Setenv("TMPDIR", t.TempDir())
-	manifests, err := parseManifests("test", strings.NewReader(document("long", "timeout: 1h")))
+	manifests, err := parseManifests("test", []byte(document("long", "timeout: 1h")))
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	var out bytes.Buffer
