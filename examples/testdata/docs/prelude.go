@@ -43,12 +43,21 @@ func (r *Reconciler) Reconcile(context.Context, ctrl.Request) (ctrl.Result, erro
 func (r *Reconciler) now() time.Time { return r.Clock.Now() }
 
 func (r *Reconciler) fail(context.Context, client.Object) error { return nil }
+func (r *Reconciler) step(context.Context, client.Object) error { return nil }
+func (r *Reconciler) run(context.Context, client.Object) error  { return nil }
+
+// Object is any object, with the fields that the recipes are about.
+type Object struct {
+	v1.Promotion
+	Spec   struct{ ExpireAfter, Timeout *metav1.Duration }
+	Status struct{ StartedAt, LastRun *metav1.Time }
+}
 
 var (
 	r   *Reconciler
 	mgr ctrl.Manager
 	ctx context.Context
-	obj *v1.Promotion
+	obj *Object
 	err error
 
 	now, started, start, deadline time.Time
@@ -59,8 +68,6 @@ var (
 
 	plan requeue.Plan
 )
-
-func deadlineOf(*v1.Promotion) (deadline time.Time, ok bool) { return }
 
 // The queue of such a controller, as an event handler is given it, or as it is kept to
 // look at its load.
@@ -91,14 +98,27 @@ var (
 
 // Kargo.
 
-var (
-	md struct {
-		StartedAt, FinishedAt *metav1.Time
-		ErrorCount            uint32
+type Promotion struct {
+	Spec   struct{ Steps []struct{ Retry *Retry } }
+	Status struct {
+		CurrentStep           int64
+		StepExecutionMetadata []Metadata
 	}
-	startedAt *metav1.Time
-	triedAt   time.Time
-	suggested *time.Duration
+}
+
+type Retry struct{}
+
+func (*Retry) GetTimeout(byDefault time.Duration) time.Duration { return byDefault }
+
+type Metadata struct {
+	StartedAt, FinishedAt *metav1.Time
+	ErrorCount            uint32
+}
+
+var (
+	md         Metadata
+	suggested  *time.Duration
+	promoteErr error
 )
 
 // A test with a fake clock.
