@@ -13,7 +13,7 @@ const neverHanded = math.MinInt64
 //
 // What is said of its deadline is a word: an instant t, or never for "none". t is spent
 // if the key has been handed out at it or later. The table is all of the state machine:
-// tell is its first four rows, spend the fifth, settle the last.
+// tell is what is said, spend the hand-out, settle Done.
 //
 //	what happens                 while it waits or is ready       while it is processed
 //
@@ -63,7 +63,7 @@ type state uint8
 
 const (
 	idle    state = iota // nothing: it is only being processed
-	waiting              // for soft or deadline; in Queue.waiting, unless it is processed and has no soft
+	waiting              // for soft or, unless it is processed, deadline; in Queue.waiting
 	ready                // to be handed out; in the order unless it is being processed
 )
 
