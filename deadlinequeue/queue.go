@@ -216,7 +216,7 @@ func (q *Queue[T]) add(item T, a addition) {
 	if a.after > 0 {
 		q.metrics.retried()
 	}
-	q.merge(q.entries.findOrAdd(item), a, t, now)
+	q.merge(q.entries.findOrAdd(item), &a, t, now)
 	if timed {
 		q.arm(now)
 	}
@@ -231,17 +231,21 @@ func (q *Queue[T]) askDeadline(item T) time.Time {
 }
 
 // merge brings an addition, made at t, together with what is known of its key.
-func (q *Queue[T]) merge(e *entry[T], a addition, t time.Time, now int64) {
+func (q *Queue[T]) merge(e *entry[T], a *addition, t time.Time, now int64) {
 	waits := a.after > 0
 	if a.keep {
 		a.priority = e.priority
+	}
+	raised := a.priority > e.priority
+	if e.state == ready && !raised && a.said.kind == silence { // most often, and nothing new
+		e.failed = e.failed || a.limited && e.processing
+		return
 	}
 	if e.state == waiting {
 		q.waiting.remove(e) // to be put where it then belongs
 	}
 	inOrder := e.state == ready && !e.processing
-	raised := a.priority > e.priority
-	if inOrder = inOrder && (raised || a.said.kind != silence); inOrder {
+	if inOrder {
 		q.order.unrank(e)
 	}
 	switch {
