@@ -70,11 +70,14 @@ func timeOf(deadline, t time.Time, now int64) int64 {
 	if deadline.IsZero() {
 		return never
 	}
-	left := int64(deadline.Round(0).Sub(t)) // by the wall clock
-	if left == math.MaxInt64 {
+	switch left := int64(deadline.Round(0).Sub(t)); left { // by the wall clock
+	case math.MaxInt64:
 		return never
+	case math.MinInt64: // all that passed so long ago are alike
+		return neverHanded + 1
+	default:
+		return max(saturatingAdd(now, left), neverHanded+1)
 	}
-	return max(saturatingAdd(now, left), neverHanded+1)
 }
 
 // at is what was said as it comes to an entry.

@@ -9,6 +9,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -434,12 +435,20 @@ func TestQueue_likeItsModel(t *testing.T) {
 	if testing.Short() {
 		checks = 500
 	}
-	shrinkTime := flag.Lookup("rapid.shrinktime").Value.String()
-	require.NoError(t, flag.Set("rapid.shrinktime", "100000h")) // of virtual time
-	defer func() { _ = flag.Set("rapid.shrinktime", shrinkTime) }()
+	set := func(name, value string) {
+		before := flag.Lookup(name).Value.String()
+		require.NoError(t, flag.Set(name, value))
+		t.Cleanup(func() { _ = flag.Set(name, before) })
+	}
+	set("rapid.shrinktime", "100000h") // of virtual time
+	seed, err := strconv.Atoi(flag.Lookup("rapid.seed").Value.String())
+	require.NoError(t, err)
 	sequences := 0
 	synctest.Test(t, func(t *testing.T) {
-		for sequences < checks { // rapid makes 100 at a time
+		// rapid makes 100 at a time. The seeds are the same in every run, unless
+		// -rapid.seed begins elsewhere.
+		for ; sequences < checks; seed++ {
+			set("rapid.seed", strconv.Itoa(seed+1))
 			// Without its Deadline, which a bubble does not allow to ask for.
 			rapid.Check(struct{ testing.TB }{t}, func(t *rapid.T) { sequences++; likeItsModel(t) })
 			if t.Failed() {
