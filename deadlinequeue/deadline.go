@@ -123,8 +123,7 @@ func Priority(t time.Time) int { return said{kind: others, deadline: t}.pack() }
 // The queue is told of the deadline that is ahead, or, if there is none, of the
 // overdue one. If a floor ([requeue.Plan.NotBefore]) is ahead and the deadline comes
 // before it, it is told of the floor, so that it does not wake the object too soon. Of a
-// decision without a deadline it is told nothing, which
-// withdraws what it knew.
+// decision without a deadline it is told nothing, which withdraws what it knew.
 //
 // It takes a queue of this package to understand it: set [NewQueue] in the options
 // of the controller. A stock queue takes the deadline for a priority, hands the
@@ -156,11 +155,13 @@ func Result(d requeue.Decision) reconcile.Result {
 // reconcile, or [Options].DeadlineOf. An object that fails from its first reconcile
 // on has none.
 func Failed(d requeue.Decision) reconcile.Result {
-	w := wordOf(d)
-	if wait := floorOf(d); wait > 0 && w.wait == 0 { // no deadline before the floor
-		if w.kind, w.wait = floorFirst, wait; d.Deadline.IsZero() || wait > mostFirst || d.Deadline.UnixMilli() >= lastMillis {
-			w = said{kind: floor, wait: wait}
-		}
+	w, wait := wordOf(d), floorOf(d)
+	switch {
+	case wait == 0, w.wait > 0: // no floor, or it is in the word
+	case d.Deadline.IsZero(), wait > mostFirst, d.Deadline.UnixMilli() >= lastMillis:
+		w = said{kind: floor, wait: wait}
+	default:
+		w.kind, w.wait = floorFirst, wait
 	}
 	return reconcile.Result{Priority: ptr.To(w.pack())}
 }
