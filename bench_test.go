@@ -47,3 +47,13 @@ func BenchmarkPlan_fiveParts(b *testing.B) {
 		_ = fivePartPlan(now).Decide()
 	}
 }
+
+// fivePartPlan is a plan with a part of each kind.
+func fivePartPlan(now time.Time) requeue.Plan {
+	return requeue.From(now).
+		Every(5*time.Minute).
+		Timeout(t0, 10*time.Minute).
+		Deadline(t0.Add(time.Hour)).
+		Upcoming(t0.Add(30 * time.Minute)).
+		NotBefore(now.Add(10 * time.Second))
+}

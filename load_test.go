@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
-
 	"github.com/requeue-go/requeue"
 )
 
@@ -32,6 +30,6 @@ func TestLoad_Interval(t *testing.T) {
 		{"saturates", requeue.Load{Objects: math.MaxInt, Workers: 1, Service: forever}, 0.1, forever},
 	}
 	for _, tt := range tests {
-		assert.Equal(t, tt.want, tt.load.Interval(tt.utilization), tt.why)
+		equal(t, tt.want, tt.load.Interval(tt.utilization), tt.why)
 	}
 }

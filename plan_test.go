@@ -4,8 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
-
 	"github.com/requeue-go/requeue"
 )
 
@@ -46,9 +44,9 @@ func TestPlan_decide(t *testing.T) {
 		want := requeue.Decision{Now: t0, After: tt.after, Cause: tt.cause, Deadline: tt.deadline, Overdue: tt.overdue}
 		got := tt.plan.Decide()
 		got.NotBefore = time.Time{} // see TestDecision_NotBefore
-		assert.Equal(t, want, got, tt.why)
-		assert.Equal(t, tt.after, tt.plan.After(), tt.why)
-		assert.Equal(t, !tt.overdue.IsZero(), tt.plan.Expired(), tt.why)
+		equal(t, want, got, tt.why)
+		equal(t, tt.after, tt.plan.After(), tt.why)
+		equal(t, !tt.overdue.IsZero(), tt.plan.Expired(), tt.why)
 	}
 }
 
@@ -66,7 +64,7 @@ func TestDecision_NotBefore(t *testing.T) {
 		"none":                   {plan.Every(time.Hour), time.Time{}},
 		"alone it is no wake-up": {plan.NotBefore(floor), time.Time{}},
 	} {
-		assert.Equal(t, tt.want, tt.plan.Decide().NotBefore, why)
+		equal(t, tt.want, tt.plan.Decide().NotBefore, why)
 	}
 }
 
@@ -75,15 +73,15 @@ func TestDecision_NotBefore(t *testing.T) {
 func TestPlan_checksAndWaitsOnOneReading(t *testing.T) {
 	for _, now := range []time.Duration{-time.Hour, 0, time.Minute - time.Millisecond, time.Minute, time.Minute + 1, time.Hour} {
 		plan := requeue.From(t0.Add(now)).Every(5*time.Minute).Timeout(t0, time.Minute)
-		assert.Equal(t, now >= time.Minute, plan.Expired(), now)
-		assert.Equal(t, requeue.Expired(t0, time.Minute, at(now)), plan.Expired(), now)
+		equal(t, now >= time.Minute, plan.Expired(), now)
+		equal(t, requeue.Expired(t0, time.Minute, at(now)), plan.Expired(), now)
 		if !plan.Expired() {
-			assert.Equal(t, min(5*time.Minute, time.Minute-now), plan.After(), now)
+			equal(t, min(5*time.Minute, time.Minute-now), plan.After(), now)
 		}
 	}
 	passed := requeue.From(t0).Upcoming(t0).At(t0).Every(time.Minute).NotBefore(t0)
-	assert.False(t, passed.Expired(), "nothing but deadlines counts")
-	assert.True(t, passed.Deadline(t0).NotBefore(t0.Add(time.Hour)).Expired(), "a floor holds back the look, not the deadline")
+	equal(t, false, passed.Expired(), "nothing but deadlines counts")
+	equal(t, true, passed.Deadline(t0).NotBefore(t0.Add(time.Hour)).Expired(), "a floor holds back the look, not the deadline")
 }
 
 func TestDecision_String(t *testing.T) {
@@ -103,12 +101,12 @@ func TestDecision_String(t *testing.T) {
 		"in 1m0s (not-before)": {After: time.Minute, Cause: requeue.CauseNotBefore},
 		"in 1m0s (deadline 2026-01-01T00:01:00Z, overdue 2025-12-31T23:00:00Z)": requeue.From(t0).Every(5 * time.Minute).Deadline(t0.Add(-time.Hour)).Deadline(t0.Add(time.Minute)).Decide(),
 	} {
-		assert.Equal(t, want, d.String())
+		equal(t, want, d.String())
 	}
 }
 
 func TestCause_String(t *testing.T) {
 	for cause, want := range []string{"none", "poll", "deadline", "overdue", "not-before", "Cause(5)"} {
-		assert.Equal(t, want, requeue.Cause(cause).String())
+		equal(t, want, requeue.Cause(cause).String())
 	}
 }

@@ -1,4 +1,4 @@
-package requeue_test
+package rules
 
 import (
 	"encoding/json"

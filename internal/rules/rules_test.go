@@ -1,4 +1,7 @@
-package requeue_test
+// Package rules tests the core as a user sees it: each rule of docs/semantics.md, and
+// what public controllers compute by hand. It is apart from the core so that nobody who
+// imports that has to do with the assertion library.
+package rules
 
 import (
 	"math"
