@@ -1,10 +1,13 @@
 package deadlinequeue_test
 
 import (
+	"fmt"
+	"runtime"
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/requeue-go/requeue/deadlinequeue"
 )
@@ -37,4 +40,22 @@ func peers[T comparable]() []peer[T] {
 
 func limiter[T comparable]() workqueue.TypedRateLimiter[T] {
 	return workqueue.NewTypedItemExponentialFailureRateLimiter[T](5*time.Millisecond, 1000*time.Second)
+}
+
+type request = reconcile.Request
+
+func requests(n int) []request {
+	rs := make([]request, n)
+	for i := range rs {
+		rs[i].Namespace, rs[i].Name = "default", fmt.Sprint("object-", i)
+	}
+	return rs
+}
+
+func heapInUse() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

@@ -1,13 +1,12 @@
 package queuesim_test
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/requeue-go/requeue/deadlinequeue/internal/queuesim"
+	"github.com/requeue-go/requeue/bench/internal/queuesim"
 )
 
 // Lateness of deadlines that is as good as none, p99: two reconciles.
@@ -121,14 +120,10 @@ func TestRun_comeAndGo(t *testing.T) {
 	assert.InEpsilon(t, reports[1].Reconciles, ours.Reconciles, 0.01, "against %s", reports[1].Policy)
 }
 
-// 10,000 objects polled every 5 minutes are 167 % of what two workers can do.
 func TestRun_steadyOverload(t *testing.T) {
 	long(t)
 	for _, share := range []float64{0.01, 1} {
-		s := queuesim.Scenario{
-			Name:  fmt.Sprintf("steady overload, %v %%", 100*share),
-			Share: share, WarmUp: time.Hour, Measured: 2 * time.Hour,
-		}
+		s := queuesim.Overload(share)
 		peers := runAll(t, s, queuesim.FixedInterval(), queuesim.ExactRequeue(), queuesim.PriorityQueue(),
 			queuesim.RaisedPriority(), queuesim.OutsideTimer())
 		both := runAll(t, s, queuesim.DeadlineQueue(), queuesim.AdaptivePoll())
@@ -158,11 +153,7 @@ func TestRun_resyncStorm(t *testing.T) {
 	var all []queuesim.Report
 	for _, workers := range []int{2, 10} {
 		for _, share := range []float64{0.01, 0.05, 0.2, 1} {
-			s := queuesim.Scenario{
-				Name:  fmt.Sprintf("storm, %d workers, %v %%", workers, 100*share),
-				Share: share, Workers: workers, Resync: 10 * time.Minute,
-				WarmUp: 20 * time.Minute, Measured: 40 * time.Minute,
-			}
+			s := queuesim.Storm(workers, share)
 			peers := runAll(t, s, queuesim.ExactRequeue(), queuesim.PriorityQueue(),
 				queuesim.RaisedPriority(), queuesim.OutsideTimer())
 			ours := queuesim.Run(t, s, queuesim.DeadlineQueue())
@@ -183,8 +174,7 @@ func TestRun_resyncStorm(t *testing.T) {
 	t.Log("\n" + queuesim.Table(all...))
 }
 
-// All deadlines pass at one instant. No order gets them done in time, but none
-// should be later than another queue has them.
+// No order gets deadlines that pass at one instant done in time, but none should be later than another queue has them.
 func TestRun_herd(t *testing.T) {
 	long(t)
 	var all []queuesim.Report
@@ -192,11 +182,7 @@ func TestRun_herd(t *testing.T) {
 		workers int
 		share   float64
 	}{{2, 0.2}, {10, 0.2}, {10, 1}} {
-		s := queuesim.Scenario{
-			Name:    fmt.Sprintf("herd, %d workers, %v %%", c.workers, 100*c.share),
-			Workers: c.workers, Share: c.share, Herd: 30 * time.Minute,
-			WarmUp: 20 * time.Minute, Measured: 30 * time.Minute,
-		}
+		s := queuesim.AtOnce(c.workers, c.share)
 		peers := runAll(t, s, queuesim.FixedInterval(), queuesim.ExactRequeue(), queuesim.PriorityQueue(),
 			queuesim.RaisedPriority(), queuesim.OutsideTimer())
 		ours := queuesim.Run(t, s, queuesim.DeadlineQueue())
@@ -211,15 +197,9 @@ func TestRun_herd(t *testing.T) {
 	t.Log("\n" + queuesim.Table(all...))
 }
 
-// 200 objects whose deadline has passed fail for ever, which is about what two
-// workers can do, next to 120 that come and go and are to be acted on in time.
 func TestRun_failing(t *testing.T) {
 	long(t)
-	s := queuesim.Scenario{
-		Name: "failing", Failing: 200, Backoff: time.Second, Service: 10 * time.Millisecond,
-		Objects: 120, Share: 1, Distance: 30 * time.Second, Finish: 0.2, Events: 30 * time.Second,
-		WarmUp: time.Minute, Measured: 5 * time.Minute,
-	}
+	s := queuesim.FailingForEver()
 	peers := runAll(t, s, queuesim.ExactRequeue(), queuesim.PriorityQueue(), queuesim.KeptPriority(),
 		queuesim.RaisedPriority(), queuesim.OutsideTimer())
 	ours := queuesim.Run(t, s, queuesim.DeadlineQueue())
@@ -239,17 +219,10 @@ func TestRun_restart(t *testing.T) {
 		workers int
 		share   float64
 	}{{2, 0.01}, {2, 0.2}, {2, 1}, {10, 0.2}} {
-		s := queuesim.Scenario{
-			Name:    fmt.Sprintf("restart, %d workers, %v %%", c.workers, 100*c.share),
-			Workers: c.workers, Share: c.share, Restart: true, Measured: 2 * time.Hour,
-		}
-		if c.workers == 10 {
-			s.Measured = 30 * time.Minute
-		}
+		s := queuesim.AfterRestart(c.workers, c.share, false)
 		peers := runAll(t, s, queuesim.ExactRequeue(), queuesim.PriorityQueue(), queuesim.KeptPriority())
 		unknown := queuesim.Run(t, s, queuesim.DeadlineQueue())
-		s.Name, s.Known = s.Name+", known", true
-		known := queuesim.Run(t, s, queuesim.DeadlineQueue())
+		known := queuesim.Run(t, queuesim.AfterRestart(c.workers, c.share, true), queuesim.DeadlineQueue())
 		all = append(all, append(peers, unknown, known)...)
 
 		for _, ours := range []queuesim.Report{unknown, known} {

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/requeue-go/requeue/bench/faults"
+)
+
+func TestMain(m *testing.M) {
+	if faults.Child() {
+		return
+	}
+	if name := os.Getenv(childEnv); name != "" {
+		runChild(name)
+	}
+	os.Exit(m.Run())
+}
+
+const root = ".." // of the clone
+
+func readAll(t *testing.T) results {
+	t.Helper()
+	all, err := readResults(root)
+	require.NoError(t, err)
+	return all
+}
+
+// What the documents say between markers, and what the figures are drawn of, is what
+// was measured.
+func TestDocuments_saysWhatWasMeasured(t *testing.T) {
+	s, err := readAll(t).show()
+	require.NoError(t, err)
+	found := 0
+	for _, name := range documents {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		require.NoError(t, err)
+		filled, err := fill(string(text), s.values)
+		require.NoError(t, err, name)
+		assert.Equal(t, filled, string(text), "%s: run `go run ./bench -write`", name)
+		found += len(marked.FindAllString(string(text), -1))
+		assert.Equal(t, strings.Count(string(text), "<!--bench:"), len(marked.FindAllString(string(text), -1)), "%s: markers without an end", name)
+	}
+	assert.Positive(t, found)
+
+	files, err := filepath.Glob(filepath.Join(root, "docs/figures/*.svg"))
+	require.NoError(t, err)
+	want := map[string]string{}
+	for _, f := range s.figures {
+		for _, theme := range themes {
+			want[filepath.Join(root, f.path(theme))] = f.fingerprint()
+		}
+	}
+	assert.Len(t, files, len(want), "figures that nothing draws, or that were not drawn")
+	for file, fingerprint := range want {
+		svg, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.Contains(t, string(svg), fingerprint, "%s: run `go run ./bench -write`", file)
+	}
+}
+
+func TestResults_haveEachMeasurement(t *testing.T) {
+	all := readAll(t)
+	for _, m := range measures {
+		r, ok := all[m.name]
+		if !assert.True(t, ok, "%s was never measured", m.name) {
+			continue
+		}
+		assert.NotZero(t, r.Measured, m.name)
+		assert.NotZero(t, r.Machine.Cores, m.name)
+		assert.Contains(t, r.Versions, "go", m.name)
+		delete(all, m.name)
+	}
+	assert.Empty(t, all, "results that nothing measures")
+}
+
+// Each figure that a document shows is there, in both themes.
+func TestDocuments_figuresAreThere(t *testing.T) {
+	for _, name := range documents {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		require.NoError(t, err)
+		for _, part := range strings.Split(string(text), `"`) {
+			if strings.HasSuffix(part, ".svg") {
+				assert.FileExists(t, filepath.Join(root, filepath.Dir(name), part), name)
+			}
+		}
+	}
+}
+
+func TestFill(t *testing.T) {
+	values := map[string]string{"a.b": "2", "t": table([]string{"x"}, []string{"1"})}
+	filled, err := fill("one <!--bench:a.b-->1<!--/bench-->, <!--bench:t--><!--/bench-->", values)
+	require.NoError(t, err)
+	assert.Equal(t, "one <!--bench:a.b-->2<!--/bench-->, <!--bench:t-->\n\n| x |\n| --- |\n| 1 |\n\n<!--/bench-->", filled)
+
+	again, err := fill(filled, values)
+	require.NoError(t, err)
+	assert.Equal(t, filled, again)
+
+	_, err = fill("<!--bench:nobody-->1<!--/bench-->", values)
+	assert.ErrorContains(t, err, "nobody")
+}
+
+func TestFigure_svgOfEachKindIsWellFormed(t *testing.T) {
+	f := figure{Name: "all", Panels: []panel{
+		{Title: "lines", LogX: true, Room: true, Lines: []series{{Name: "a", X: []float64{1, 10}, Y: []float64{1, 100}}}},
+		{Title: "dots", Unit: "s", Floor: 0.1, Rows: []string{"one", "two"}, Dots: []series{{Name: "a", Y: []float64{1, notRun}}, {Name: "b", Y: []float64{0, 2}}}},
+		{Title: "bars", Unit: "%", Rows: []string{"one"}, Bars: []series{{Name: "a", Y: []float64{1}}, {Name: "b", Y: []float64{0}}}},
+	}}
+	for _, theme := range themes {
+		svg, err := f.svg(theme)
+		require.NoError(t, err)
+		decoder := xml.NewDecoder(strings.NewReader(string(svg)))
+		for err == nil {
+			_, err = decoder.Token()
+		}
+		assert.ErrorIs(t, err, io.EOF)
+		assert.Contains(t, string(svg), f.fingerprint())
+	}
+	other := f
+	other.Name = "other"
+	assert.NotEqual(t, f.fingerprint(), other.fingerprint())
+}
+
+func TestAmount(t *testing.T) {
+	for _, c := range []struct {
+		value float64
+		unit  string
+		want  string
+	}{
+		{0, "s", "0"}, {0.000123, "s", "123 µs"}, {0.0894, "s", "89 ms"}, {0.9999, "s", "1 s"}, {1.49, "s", "1.5 s"}, {200.6, "s", "201 s"}, {7075.5, "s", "7,076 s"},
+		{0.4749, "%", "0.47 %"}, {99.9, "%", "100 %"}, {1234567, "", "1,234,567"}, {0.0123, "", "0.012"}, {99.6, "", "100"},
+	} {
+		assert.Equal(t, c.want, amount(c.value, c.unit), "%v %s", c.value, c.unit)
+	}
+}
+
+func TestSpanOf(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		time.Minute: "1m", 10 * time.Minute: "10m", time.Hour: "1h", 20 * time.Hour: "20h",
+		90 * time.Second: "1m30s", 10 * time.Second: "10s", 90 * time.Minute: "1h30m",
+	} {
+		assert.Equal(t, want, spanOf(d))
+	}
+}
+
+func TestCommand(t *testing.T) {
+	out, err := os.CreateTemp(t.TempDir(), "")
+	require.NoError(t, err)
+	defer out.Close()
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-nonsense"}, "flag provided but not defined"},
+		{[]string{"nonsense"}, `"nonsense" is not a flag`},
+		{[]string{"-run", "("}, "-run"},
+		{[]string{"-root", t.TempDir()}, "is not the root of a clone"},
+		{[]string{"-root", root, "-run", "nonsense"}, "matches nothing"},
+	} {
+		assert.ErrorContains(t, command(t.Context(), c.args, out), c.want)
+	}
+	require.NoError(t, command(t.Context(), []string{"-h"}, out))
+	help, err := os.ReadFile(out.Name())
+	require.NoError(t, err)
+	assert.Contains(t, string(help), "Usage: go run ./bench")
+}
+
+// A measurement is made in a process of its own, which tells how far it is and what
+// came out; and it can be stopped.
+func TestRunInChild(t *testing.T) {
+	for _, m := range measures {
+		if m.name != "handled" {
+			continue
+		}
+		var said []string
+		r, err := runInChild(t.Context(), m, func(text string) { said = append(said, text) })
+		require.NoError(t, err)
+		assert.Equal(t, len(handledWays), len(said))
+		var h handled
+		require.NoError(t, json.Unmarshal(r.Data, &h))
+		assert.Len(t, h, len(handledWays))
+
+		stopped, stop := context.WithCancelCause(t.Context())
+		stop(errors.New("stopped"))
+		_, err = runInChild(stopped, m, func(string) {})
+		require.Error(t, err)
+	}
+	_, err := runInChild(t.Context(), measure{name: "nonsense"}, func(string) {})
+	assert.ErrorContains(t, err, "which is no measurement")
+}

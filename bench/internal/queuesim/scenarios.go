@@ -1,0 +1,60 @@
+package queuesim
+
+import (
+	"fmt"
+	"time"
+)
+
+// Overload is steady: 10,000 objects polled every 5 minutes are 167 % of what two
+// workers can do.
+func Overload(share float64) Scenario {
+	return Scenario{
+		Name:  fmt.Sprintf("steady overload, %v %%", 100*share),
+		Share: share, WarmUp: time.Hour, Measured: 2 * time.Hour,
+	}
+}
+
+// Storm adds all objects every 10 minutes, as a resync does.
+func Storm(workers int, share float64) Scenario {
+	return Scenario{
+		Name:  fmt.Sprintf("storm, %d workers, %v %%", workers, 100*share),
+		Share: share, Workers: workers, Resync: 10 * time.Minute,
+		WarmUp: 20 * time.Minute, Measured: 40 * time.Minute,
+	}
+}
+
+// AtOnce has all deadlines pass at one instant.
+func AtOnce(workers int, share float64) Scenario {
+	return Scenario{
+		Name:    fmt.Sprintf("herd, %d workers, %v %%", workers, 100*share),
+		Workers: workers, Share: share, Herd: 30 * time.Minute,
+		WarmUp: 20 * time.Minute, Measured: 30 * time.Minute,
+	}
+}
+
+// FailingForEver is 200 objects whose deadline has passed and which fail for ever,
+// about what two workers can do, next to 120 that come and go and are to be acted on
+// in time.
+func FailingForEver() Scenario {
+	return Scenario{
+		Name: "failing", Failing: 200, Backoff: time.Second, Service: 10 * time.Millisecond,
+		Objects: 120, Share: 1, Distance: 30 * time.Second, Finish: 0.2, Events: 30 * time.Second,
+		WarmUp: time.Minute, Measured: 5 * time.Minute,
+	}
+}
+
+// AfterRestart has all objects come in by one list. Where the deadlines are known,
+// the queue of package deadlinequeue asks for them.
+func AfterRestart(workers int, share float64, known bool) Scenario {
+	s := Scenario{
+		Name:    fmt.Sprintf("restart, %d workers, %v %%", workers, 100*share),
+		Workers: workers, Share: share, Restart: true, Known: known, Measured: 2 * time.Hour,
+	}
+	if known {
+		s.Name += ", known"
+	}
+	if workers > 2 {
+		s.Measured = 30 * time.Minute // they have done with the list by then
+	}
+	return s
+}
