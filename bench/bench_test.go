@@ -185,7 +185,7 @@ func TestRunInChild(t *testing.T) {
 			continue
 		}
 		var said []string
-		r, err := runInChild(t.Context(), m, func(text string) { said = append(said, text) })
+		r, err := runInChild(t.Context(), root, m, func(text string) { said = append(said, text) })
 		require.NoError(t, err)
 		assert.Equal(t, len(handledWays), len(said))
 		var h handled
@@ -194,9 +194,9 @@ func TestRunInChild(t *testing.T) {
 
 		stopped, stop := context.WithCancelCause(t.Context())
 		stop(errors.New("stopped"))
-		_, err = runInChild(stopped, m, func(string) {})
+		_, err = runInChild(stopped, root, m, func(string) {})
 		require.Error(t, err)
 	}
-	_, err := runInChild(t.Context(), measure{name: "nonsense"}, func(string) {})
+	_, err := runInChild(t.Context(), root, measure{name: "nonsense"}, func(string) {})
 	assert.ErrorContains(t, err, "which is no measurement")
 }

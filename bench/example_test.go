@@ -20,4 +20,5 @@ func Example() {
 	// restart      queues to which all objects come by one list
 	// queuecost    what the queues cost: CPU, memory, longest pauses
 	// scale        10,000 to 1,000,000 objects that wait: CPU a wake-up, memory
+	// monitoring   what dashboard and alerts make of a controller in trouble
 }

@@ -31,7 +31,7 @@ type figure struct {
 // panel has lines, or dots, or bars.
 type panel struct {
 	Title, X, Y string
-	LogX        bool
+	LogX, LogY  bool
 	Lines       []series
 	Room        bool // for the legend, above the lines
 	// Dots are values on a logarithmic axis, a row for each of Rows. What is below
@@ -66,6 +66,7 @@ var themes = []theme{
 // colours are the indices of names in those of a theme: what is ours is the same in all
 // figures. Other names are grey.
 var colours = map[string]int{
+	"p50": 2, "p99": 3, "objective: p99 below 1 s": 5,
 	"by hand": 1, "returned error": 1, "client-go": 1, "client-go, exact": 1,
 	"NextRequeue": 2, "a wait in place of the error": 2, "controller-runtime, timer": 2,
 	"with deadlinequeue": 3, "deadlinequeue.Failed": 3, "deadlinequeue": 3,
@@ -183,9 +184,12 @@ func (p panel) drawLines(pl *plot.Plot, t theme) error {
 	if p.LogX {
 		pl.X.Scale, pl.X.Tick.Marker = plot.LogScale{}, powers(p.Unit)
 	}
+	if p.LogY {
+		pl.Y.Scale, pl.Y.Tick.Marker = plot.LogScale{}, powers("s")
+	}
 	if p.Room {
 		pl.Y.Min, pl.Y.Max = 0, 1.4*pl.Y.Max
-	} else {
+	} else if p.LogX {
 		pl.Legend.XOffs = 90 // right of the steep lines
 	}
 	return nil

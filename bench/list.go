@@ -17,5 +17,6 @@ func init() { // not in the declaration: a child process looks itself up in the 
 		simulating("restart", "queues to which all objects come by one list"),
 		newMeasure("queuecost", "what the queues cost: CPU, memory, longest pauses", measureQueueCost, queueCost.show),
 		newMeasure("scale", "10,000 to 1,000,000 objects that wait: CPU a wake-up, memory", measureScale, scale.show),
+		newMeasure("monitoring", "what dashboard and alerts make of a controller in trouble", measureMonitoring, watched.show),
 	}
 }

@@ -105,7 +105,7 @@ func measureAll(ctx context.Context, root string, all results, pattern *regexp.R
 	began := time.Now()
 	for i, m := range chosen {
 		p := newProgress(out, fmt.Sprintf("[%d/%d] %-12s", i+1, len(chosen), m.name))
-		e, err := runInChild(ctx, m, p.say)
+		e, err := runInChild(ctx, root, m, p.say)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

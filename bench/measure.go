@@ -63,9 +63,12 @@ type message struct {
 // childEnv names the measurement that a process is for.
 const childEnv = "REQUEUE_BENCH_MEASURE"
 
+// rootEnv names the root of the clone.
+const rootEnv = "REQUEUE_BENCH_ROOT"
+
 // runInChild measures in a process of its own, so that no measurement inherits the
 // heap and the timers of another.
-func runInChild(ctx context.Context, m measure, say func(string)) (*result, error) {
+func runInChild(ctx context.Context, root string, m measure, say func(string)) (*result, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -76,7 +79,7 @@ func runInChild(ctx context.Context, m measure, say func(string)) (*result, erro
 	}
 	defer read.Close()
 	cmd := exec.CommandContext(ctx, self)
-	cmd.Env = append(os.Environ(), childEnv+"="+m.name)
+	cmd.Env = append(os.Environ(), childEnv+"="+m.name, rootEnv+"="+root)
 	cmd.ExtraFiles = []*os.File{write}
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second

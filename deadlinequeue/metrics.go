@@ -174,9 +174,10 @@ var registered = sync.OnceValue(func() workqueue.MetricsProvider {
 // lateness is registered when the first queue with a name is made.
 var lateness = sync.OnceValue(func() *prometheus.HistogramVec {
 	return register(prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name:    "requeue_deadline_lateness_seconds",
-		Help:    "How long in seconds after its deadline an item is handed out",
-		Buckets: prometheus.ExponentialBuckets(1e-4, 4, 12), // 0.1 ms to 7 min
+		Name: "requeue_deadline_lateness_seconds",
+		Help: "How long in seconds after its deadline an item is handed out",
+		// One of them is a second, the objective of the rules in monitoring.
+		Buckets: []float64{0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300},
 	}, []string{"name"}))
 })
 

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// shortRun has its trouble after half an hour.
+func shortRun() watched {
+	w := watchedRun
+	w.From, w.To, w.Length = 30*time.Minute, 50*time.Minute, 110*time.Minute
+	return w
+}
+
+func evaluateAll(t *testing.T, samples []sample) *evaluated {
+	t.Helper()
+	e, err := evaluate(t.TempDir(), root, samples)
+	require.NoError(t, err)
+	t.Cleanup(e.close)
+	return e
+}
+
+func TestRules_late(t *testing.T) {
+	w := shortRun()
+	e := evaluateAll(t, w.scrapes(t))
+	f, ok := e.fired["RequeueDeadlinesLate"]
+	require.True(t, ok)
+	assert.Greater(t, f.From, w.From)
+	assert.Less(t, f.From, w.From+15*time.Minute)
+	assert.Less(t, f.To, w.To+35*time.Minute, "the short windows end it")
+	assert.NotContains(t, e.fired, "RequeueQueueStalled")
+}
+
+func TestRules_quiet(t *testing.T) {
+	w := shortRun()
+	w.To = w.From
+	e := evaluateAll(t, w.scrapes(t))
+	assert.Empty(t, e.fired)
+	// Every panel has something to show, of metrics as they are.
+	board, err := readDashboard(root)
+	require.NoError(t, err)
+	for _, p := range board.Panels {
+		assert.NotEmpty(t, e.panels[p.Title], p.Title)
+		assert.GreaterOrEqual(t, len(e.panels[p.Title]), len(p.Targets), "%s: an expression without data", p.Title)
+	}
+}
+
+// No reconcile ends any more.
+func TestRules_stalled(t *testing.T) {
+	w := shortRun()
+	w.To, w.Slow = w.Length, 3*time.Hour
+	e := evaluateAll(t, w.scrapes(t))
+	f, ok := e.fired["RequeueQueueStalled"]
+	require.True(t, ok)
+	assert.Less(t, f.From, w.From+25*time.Minute)
+}
+
+// More polls than can be made; deadlines are acted on all the same.
+func TestRules_backlog(t *testing.T) {
+	w := shortRun()
+	w.Objects, w.Workers, w.Slow, w.To = 2000, 20, 4*time.Second, w.Length
+	e := evaluateAll(t, w.scrapes(t))
+	assert.Contains(t, e.fired, "RequeueBacklog")
+}
+
+// Prometheus 2 keeps a bucket's bound as "1", Prometheus 3 as "1.0".
+func TestRules_bothFormsOfABound(t *testing.T) {
+	w := shortRun()
+	samples := w.scrapes(t)
+	renamed := 0
+	for i, s := range samples {
+		if s.labels.Get("le") == "1.0" {
+			samples[i].labels = labels.NewBuilder(s.labels).Set("le", "1").Labels()
+			renamed++
+		}
+	}
+	require.Positive(t, renamed)
+	assert.Contains(t, evaluateAll(t, samples).fired, "RequeueDeadlinesLate")
+}
+
+func TestRules_say(t *testing.T) {
+	rules, err := readRules(root)
+	require.NoError(t, err)
+	alerts := 0
+	for _, r := range rules {
+		if r.Alert == "" {
+			continue
+		}
+		alerts++
+		assert.NotEmpty(t, r.Annotations["summary"], r.Alert)
+		assert.NotEmpty(t, r.Annotations["description"], r.Alert)
+		assert.Contains(t, []string{"page", "ticket"}, r.Labels["severity"], r.Alert)
+	}
+	assert.Equal(t, 4, alerts)
+}
+
+func TestDashboard_panels(t *testing.T) {
+	board, err := readDashboard(root)
+	require.NoError(t, err)
+	require.NotEmpty(t, board.Panels)
+	ids := map[int]bool{}
+	taken := map[[2]int]string{}
+	for _, p := range board.Panels {
+		assert.NotEmpty(t, p.Title)
+		assert.NotEmpty(t, p.Description, p.Title)
+		assert.NotEmpty(t, p.FieldConfig.Defaults.Unit, p.Title)
+		assert.NotEmpty(t, p.Targets, p.Title)
+		assert.False(t, ids[p.ID], "%s: id %d twice", p.Title, p.ID)
+		ids[p.ID] = true
+		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
+			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
+				assert.Empty(t, taken[[2]int{x, y}], "%s covers another", p.Title)
+				taken[[2]int{x, y}] = p.Title
+			}
+		}
+		assert.LessOrEqual(t, p.GridPos.X+p.GridPos.W, 24, p.Title)
+	}
+}
