@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/requeue-go/requeue/examples/promotion/controller"
 	"github.com/requeue-go/requeue/examples/promotion/v1alpha1"
 )
 
@@ -88,7 +89,7 @@ func (b *board) length(load bool) time.Duration {
 }
 
 // observe takes the end of a reconcile by a contender.
-func (b *board) observe(contender int, e Event) {
+func (b *board) observe(contender int, e controller.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	i := slices.IndexFunc(b.rows, func(r row) bool { return r.name == e.Name })

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/requeue-go/requeue/examples/promotion/controller"
 	"github.com/requeue-go/requeue/examples/promotion/v1alpha1"
 )
 
@@ -17,11 +18,11 @@ func TestBoard_table(t *testing.T) {
 	long := "test.01jqxa0000000000000000000a.5a8e3f0"
 	manifests := []manifest{{name: long, timeout: 4 * time.Second}, {name: "short", timeout: time.Second}, {name: "endless"}}
 	b := newBoard(&out, func() (int, int) { return 200, 50 }, manifests, 5*time.Second, contenders(false))
-	b.observe(0, Event{Name: long, Phase: v1alpha1.PhaseRunning})
-	b.observe(1, Event{Name: long, Phase: v1alpha1.PhaseFailed, Failed: true, Late: 4 * time.Millisecond})
-	b.observe(0, Event{Name: "short", Phase: v1alpha1.PhaseFailed, Failed: true, Late: 2500 * time.Millisecond})
-	b.observe(1, Event{Name: "short", Phase: v1alpha1.PhaseFailed, Failed: true, Late: -time.Second}) // the clock was set back
-	b.observe(1, Event{Name: "another's"})
+	b.observe(0, controller.Event{Name: long, Phase: v1alpha1.PhaseRunning})
+	b.observe(1, controller.Event{Name: long, Phase: v1alpha1.PhaseFailed, Failed: true, Late: 4 * time.Millisecond})
+	b.observe(0, controller.Event{Name: "short", Phase: v1alpha1.PhaseFailed, Failed: true, Late: 2500 * time.Millisecond})
+	b.observe(1, controller.Event{Name: "short", Phase: v1alpha1.PhaseFailed, Failed: true, Late: -time.Second}) // the clock was set back
+	b.observe(1, controller.Event{Name: "another's"})
 
 	b.draw(200, 50)
 	lines := strings.Split(strings.ReplaceAll(out.String(), "\x1b[2K", ""), "\n")

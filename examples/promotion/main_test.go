@@ -21,11 +21,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
+	ctrl "sigs.k8s.io/controller-runtime/pkg/controller"
 
+	"github.com/requeue-go/requeue/examples/promotion/controller"
 	"github.com/requeue-go/requeue/examples/promotion/kubeapi"
 	"github.com/requeue-go/requeue/examples/promotion/v1alpha1"
 )
@@ -41,6 +40,11 @@ const poll = 20 * time.Second
 // startServer starts an API server with the CRD in it.
 func startServer(t *testing.T) *rest.Config {
 	t.Helper()
+	return newServer(t).Config
+}
+
+func newServer(t *testing.T) *kubeapi.Server {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("needs an API server, which -short does without")
 	}
@@ -49,17 +53,18 @@ func startServer(t *testing.T) *rest.Config {
 	t.Cleanup(func() { require.NoError(t, server.Stop()) })
 	require.NoError(t, kubeapi.InstallCRD(t.Context(), server.Config, v1alpha1.CRD()))
 	require.NoError(t, server.SkipEstablishingDelay(t.Context(), v1alpha1.CRD().Name))
-	return server.Config
+	return server
 }
 
 // startController runs a controller until stop is called and returns its events.
-func startController(t *testing.T, cfg *rest.Config) (events <-chan Event, stop func()) {
+func startController(t *testing.T, cfg *rest.Config) (events <-chan controller.Event, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	seen, synced, stopped := make(chan Event, 100), make(chan struct{}), make(chan error, 1)
+	seen, synced, stopped := make(chan controller.Event, 100), make(chan struct{}), make(chan error, 1)
 	go func() {
-		r := Reconciler{Interval: poll, Next: deadlineAware, Observe: func(e Event) { seen <- e }}
-		stopped <- control(ctx, cfg, "default", controller.Options{MaxConcurrentReconciles: workers}, r, synced)
+		r := &controller.Reconciler{Interval: poll, Next: controller.DeadlineAware, Observe: func(e controller.Event) { seen <- e }}
+		settings := ctrl.Options{MaxConcurrentReconciles: workers}
+		stopped <- controller.Run(ctx, cfg, r, controller.Options{Namespace: "default", Controller: settings, Synced: func() { close(synced) }})
 	}()
 	select {
 	case <-synced:
@@ -73,7 +78,7 @@ func startController(t *testing.T, cfg *rest.Config) (events <-chan Event, stop 
 }
 
 // next returns the next event. It gives up long before the test binary does.
-func next(t *testing.T, events <-chan Event) Event {
+func next(t *testing.T, events <-chan controller.Event) controller.Event {
 	t.Helper()
 	select {
 	case e := <-events:
@@ -216,9 +221,9 @@ func TestController_badTimeout(t *testing.T) {
 		p.Spec.Steps = []v1alpha1.PromotionStep{{Uses: "git-clone"}, {As: "sync", Retry: &v1alpha1.PromotionStepRetry{Timeout: "1d"}}}
 		require.NoError(t, c.Create(t.Context(), p))
 	}
-	expectFailed := func(events <-chan Event, name, field string) {
+	expectFailed := func(events <-chan controller.Event, name, field string) {
 		e := next(t, events)
-		assert.Equal(t, Event{Name: name, Phase: v1alpha1.PhaseFailed}, e, "not at a timeout, and not looked at again")
+		assert.Equal(t, controller.Event{Name: name, Phase: v1alpha1.PhaseFailed}, e, "not at a timeout, and not looked at again")
 		p := get(t, c, name)
 		assert.Equal(t, v1alpha1.PhaseFailed, p.Status.Phase)
 		assert.Equal(t, field+`: Invalid value: "1d": want a duration such as 90s or 5m`, p.Status.Message)
@@ -324,14 +329,10 @@ func runCommand(t *testing.T, stdin string, args ...string) (code int, stdout, s
 }
 
 func TestCommand_onACluster(t *testing.T) {
-	cfg := startServer(t)
+	server := newServer(t)
+	cfg := server.Config
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	require.NoError(t, clientcmd.WriteToFile(clientcmdapi.Config{
-		Clusters:       map[string]*clientcmdapi.Cluster{"x": {Server: cfg.Host, CertificateAuthorityData: cfg.CAData}},
-		AuthInfos:      map[string]*clientcmdapi.AuthInfo{"x": {Token: cfg.BearerToken}},
-		Contexts:       map[string]*clientcmdapi.Context{"x": {Cluster: "x", AuthInfo: "x"}},
-		CurrentContext: "x",
-	}, kubeconfig))
+	require.NoError(t, server.WriteKubeconfig(kubeconfig))
 	needs, err := newInstallation(cfg, contenders(false))
 	require.NoError(t, err)
 	crd := v1alpha1.CRD()

@@ -19,10 +19,10 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
+	ctrl "sigs.k8s.io/controller-runtime/pkg/controller"
 
+	"github.com/requeue-go/requeue/examples/promotion/controller"
 	"github.com/requeue-go/requeue/examples/promotion/kubeapi"
 	"github.com/requeue-go/requeue/examples/promotion/v1alpha1"
 )
@@ -52,12 +52,10 @@ func run(ctx context.Context, o options, manifests []manifest, b *board) (err er
 
 // runOn runs the demo on a cluster that is not this program's.
 func runOn(ctx context.Context, o options, manifests []manifest, b *board) (err error) {
-	cfg, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+	cfg, err := kubeapi.LoadKubeconfig(o.kubeconfig)
 	if err != nil {
 		return err
 	}
-	cfg.ContentType = runtime.ContentTypeJSON
-	cfg.QPS = -1 // a throttle in the client would be measured as lateness
 	needs, err := newInstallation(cfg, b.contenders)
 	if err != nil {
 		return err
@@ -123,7 +121,7 @@ func (b ballast) manifests() []manifest {
 			"apiVersion": v1alpha1.GroupVersion.String(),
 			"kind":       v1alpha1.Kind,
 			"metadata":   map[string]any{"name": name},
-			"spec":       map[string]any{"steps": []any{map[string]any{"uses": BallastStep}}},
+			"spec":       map[string]any{"steps": []any{map[string]any{"uses": controller.BallastStep}}},
 		}}}
 	}
 	return all
@@ -136,7 +134,7 @@ const grace = 10 * time.Second
 // timeout.
 func race(ctx context.Context, cfg *rest.Config, manifests []manifest, load bool, b *board) error {
 	var extra ballast
-	settings := controller.Options{MaxConcurrentReconciles: workers}
+	settings := ctrl.Options{MaxConcurrentReconciles: workers}
 	if load {
 		extra = ballastFor(b.interval)
 		settings.MaxConcurrentReconciles = workersAtLoad
@@ -148,9 +146,10 @@ func race(ctx context.Context, cfg *rest.Config, manifests []manifest, load bool
 	for i, c := range b.contenders {
 		synced := make(chan struct{})
 		settings.NewQueue = c.queue
-		r := Reconciler{Interval: b.interval, Next: c.next, Ballast: extra.look, Observe: func(e Event) { b.observe(i, e) }}
+		r := &controller.Reconciler{Interval: b.interval, Next: c.next, Ballast: extra.look, Observe: func(e controller.Event) { b.observe(i, e) }}
+		o := controller.Options{Namespace: c.namespace, Controller: settings, Synced: func() { close(synced) }}
 		controllers.Go(func() {
-			err := control(ctx, cfg, c.namespace, settings, r, synced)
+			err := controller.Run(ctx, cfg, r, o)
 			if err != nil {
 				cancel(fmt.Errorf("controller %q: %w", c.title, err))
 			}

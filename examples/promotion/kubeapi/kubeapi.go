@@ -6,7 +6,8 @@
 //
 // It is for examples and tests. etcd listens on a unix socket in a directory
 // that only this user can enter, the API server on one loopback port with a
-// self-signed certificate and a random token.
+// self-signed certificate and a random token. LeaseCRD makes up for the Lease, so
+// that controllers can elect a leader.
 package kubeapi
 
 import (
@@ -19,6 +20,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
@@ -28,7 +30,6 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver"
 	serveroptions "k8s.io/apiextensions-apiserver/pkg/cmd/server/options"
 	generatedopenapi "k8s.io/apiextensions-apiserver/pkg/generated/openapi"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -52,6 +53,7 @@ type Server struct {
 	Config *rest.Config
 
 	dir    string
+	remove bool // dir, at Stop
 	etcd   *embed.Etcd
 	cancel context.CancelFunc
 	exited chan error // the API server's end, once
@@ -64,10 +66,35 @@ func Start(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: dir}
-	err = s.startEtcd(ctx)
+	return start(ctx, &Server{dir: dir, remove: true}, 0)
+}
+
+// StartIn is Start in a directory that is kept, and on a port, any that is free if it
+// is 0. A server that is started again in the directory and on the port of one that was
+// stopped or killed has its objects, its token and its certificate, so that the clients
+// of that go on. The directory is made if it is not there; nobody else may enter it.
+func StartIn(ctx context.Context, dir string, port int) (*Server, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, err
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return nil, fmt.Errorf("kubeapi: others may enter %s, which has mode %#o; want 0700, as etcd asks nobody who he is", dir, mode)
+	}
+	return start(ctx, &Server{dir: dir}, port)
+}
+
+func start(ctx context.Context, s *Server, port int) (*Server, error) {
+	err := s.startEtcd(ctx)
 	if err == nil {
-		err = s.startAPIServer(ctx)
+		err = s.startAPIServer(ctx, port)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("kubeapi: %w", err), s.Stop())
@@ -75,7 +102,8 @@ func Start(ctx context.Context) (*Server, error) {
 	return s, nil
 }
 
-// Stop ends the API server, then etcd, and removes their directory. Call it once.
+// Stop ends the API server, then etcd, and removes their directory if it is a temporary
+// one. Call it once.
 func (s *Server) Stop() error {
 	var err error
 	if s.cancel != nil {
@@ -85,7 +113,10 @@ func (s *Server) Stop() error {
 	if s.etcd != nil {
 		s.etcd.Close()
 	}
-	return errors.Join(err, os.RemoveAll(s.dir))
+	if s.remove {
+		err = errors.Join(err, os.RemoveAll(s.dir))
+	}
+	return err
 }
 
 func (s *Server) etcdSocket() url.URL {
@@ -98,6 +129,10 @@ func (s *Server) startEtcd(ctx context.Context) error {
 	if n := len(client.Path); n > 103 {
 		return fmt.Errorf("the path of the etcd socket, %s, has %d bytes; want 103 at most: set TMPDIR to a shorter one", client.Path, n)
 	}
+	// A server that was killed has left its socket.
+	if err := os.Remove(client.Path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	cfg := embed.NewConfig()
 	cfg.Dir = filepath.Join(s.dir, "data")
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
@@ -105,7 +140,7 @@ func (s *Server) startEtcd(ctx context.Context) error {
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = nil, []url.URL{{Scheme: "unix", Path: filepath.Join(s.dir, "no-peer.sock")}}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
-	cfg.UnsafeNoFsync = true             // the data does not outlive the process
+	cfg.UnsafeNoFsync = true             // the data need not outlive the machine
 	cfg.TickMs, cfg.ElectionMs = 10, 100 // a single member elects itself at once
 
 	var err error
@@ -122,26 +157,32 @@ func (s *Server) startEtcd(ctx context.Context) error {
 	}
 }
 
-func (s *Server) startAPIServer(ctx context.Context) error {
+func (s *Server) startAPIServer(ctx context.Context, port int) error {
 	etcd := genericoptions.NewEtcdOptions(storagebackend.NewDefaultConfig("/registry",
 		apiserver.Codecs.LegacyCodec(apiextensionsv1.SchemeGroupVersion)))
 	socket := s.etcdSocket()
 	etcd.StorageConfig.Transport.ServerList = []string{socket.String()}
 
 	loopback := net.IPv4(127, 0, 0, 1)
-	listener, err := net.Listen("tcp", net.JoinHostPort(loopback.String(), "0"))
+	listener, err := net.Listen("tcp", net.JoinHostPort(loopback.String(), strconv.Itoa(port)))
 	if err != nil {
 		return err
 	}
 	serving := genericoptions.NewSecureServingOptions().WithLoopback()
 	serving.BindAddress, serving.Listener = loopback, listener
 	serving.BindPort = listener.Addr().(*net.TCPAddr).Port
-	serving.ServerCert.CertDirectory = "" // in memory
+	serving.ServerCert.CertDirectory = s.dir // made once, then used again
 	if err := serving.MaybeDefaultWithSelfSignedCerts("localhost", nil, nil); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	certificate, _ := serving.ServerCert.GeneratedCert.CurrentCertKeyContent()
-	token := rand.Text()
+	certificate, err := os.ReadFile(serving.ServerCert.CertKey.CertFile)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	token, err := s.token()
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 
 	cfg := genericapiserver.NewRecommendedConfig(apiserver.Codecs)
 	cfg.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
@@ -184,17 +225,25 @@ func (s *Server) startAPIServer(ctx context.Context) error {
 		Host:            "https://" + listener.Addr().String(),
 		BearerToken:     token,
 		TLSClientConfig: rest.TLSClientConfig{CAData: certificate},
-		// Left to choose, client-go sends protobuf for built-in kinds, which
-		// the handler of custom resources does not speak.
-		ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeJSON},
-		QPS:           -1, // no throttling in the client
 	}
+	adapt(s.Config)
 
 	var run context.Context
 	run, s.cancel = context.WithCancel(context.Background())
 	s.exited = make(chan error, 1)
 	go func() { s.exited <- generic.PrepareRun().RunWithContext(run) }()
 	return errors.Join(s.waitReady(ctx), ctx.Err())
+}
+
+// token returns the token of the directory, a new one if it has none.
+func (s *Server) token() (string, error) {
+	path := filepath.Join(s.dir, "token")
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(text) == 0 { // killed before it was written
+		text = []byte(rand.Text())
+		err = os.WriteFile(path, text, 0o600)
+	}
+	return string(text), err
 }
 
 // waitReady waits for /readyz, also when ctx is cancelled: a server that is

@@ -1,4 +1,6 @@
-package main
+// Package controller is a controller-runtime controller for Promotions, in the shape of
+// Kargo's, that fails each step whose timeout is over.
+package controller
 
 import (
 	"context"
@@ -6,19 +8,9 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/config"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/requeue-go/requeue"
@@ -33,6 +25,7 @@ import (
 // another is done at once, every other waits.
 type Reconciler struct {
 	client.Client
+	// Clock is what decides whether a timeout is over. nil is the system clock.
 	Clock clock.PassiveClock
 	// Interval is how often a step is looked at if nothing else is known of it.
 	Interval time.Duration
@@ -49,46 +42,34 @@ type Reconciler struct {
 const BallastStep = "ballast"
 
 // Next returns when to look again at a step that is polled at the interval, and whose
-// plan says what else there is to wait for.
-type Next func(interval time.Duration, plan requeue.Plan) ctrl.Result
+// plan says what else there is to wait for. If failed is not nil, the look ended with that
+// error, and controller-runtime's rate limiter decides the wait, whatever the result says.
+type Next func(interval time.Duration, plan requeue.Plan, failed error) ctrl.Result
 
-// fixedInterval looks again after the interval, whatever the timeout is.
-func fixedInterval(interval time.Duration, _ requeue.Plan) ctrl.Result {
+// FixedInterval looks again after the interval, whatever the timeout is.
+func FixedInterval(interval time.Duration, _ requeue.Plan, failed error) ctrl.Result {
+	if failed != nil {
+		return ctrl.Result{}
+	}
 	return ctrl.Result{RequeueAfter: interval}
 }
 
-// deadlineAware looks again after the interval or at the timeout, whichever is
+// DeadlineAware looks again after the interval or at the timeout, whichever is
 // sooner.
-func deadlineAware(_ time.Duration, plan requeue.Plan) ctrl.Result {
+func DeadlineAware(_ time.Duration, plan requeue.Plan, failed error) ctrl.Result {
+	if failed != nil {
+		return ctrl.Result{}
+	}
 	return ctrl.Result{RequeueAfter: plan.After()}
 }
 
-// deadlineTold is deadlineAware and tells the queue of the deadline.
-func deadlineTold(_ time.Duration, plan requeue.Plan) ctrl.Result {
+// DeadlineTold is DeadlineAware and tells the queue of the deadline, which has to be
+// that of deadlinequeue.
+func DeadlineTold(_ time.Duration, plan requeue.Plan, failed error) ctrl.Result {
+	if failed != nil {
+		return deadlinequeue.Failed(plan.Decide())
+	}
 	return deadlinequeue.Result(plan.Decide())
-}
-
-// A contender is one of the controllers. It has a copy of every promotion in a
-// namespace of its own.
-type contender struct {
-	title     string
-	namespace string
-	next      Next
-	queue     newQueue // nil: controller-runtime's
-}
-
-type newQueue func(string, workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request]
-
-// contenders returns who takes part.
-func contenders(load bool) []contender {
-	cs := []contender{
-		{"fixed interval", "requeue-example-fixed", fixedInterval, nil},
-		{"requeue", "requeue-example-requeue", deadlineAware, nil},
-	}
-	if load {
-		cs = append(cs, contender{"deadlinequeue", "requeue-example-queue", deadlineTold, deadlinequeue.NewQueue})
-	}
-	return cs
 }
 
 // Event is the end of one reconcile.
@@ -129,17 +110,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 	}
 	if p.Status.Phase == v1alpha1.PhaseRunning {
-		started := requeue.TimeOf(current(&p, p.Status.StepExecutionMetadata).StartedAt)
-		timeout := current(&p, timeouts)
+		started, timeout := waitsFor(&p, timeouts)
 		plan := requeue.From(r.Clock.Now()).Every(r.Interval).Timeout(started, timeout)
 		if plan.Expired() {
 			message := fmt.Sprintf("step %q timed out after %v", aliasOf(&p, int(p.Status.CurrentStep)), timeout)
 			if err := r.patch(ctx, &p, fail(message)); err != nil {
-				return ctrl.Result{}, err
+				return r.Next(r.Interval, plan, err), err
 			}
 			event.Failed, event.Late = true, r.Clock.Since(plan.Decide().Overdue)
 		} else {
-			result = r.Next(r.Interval, plan)
+			result = r.Next(r.Interval, plan, nil)
 		}
 	}
 	event.Phase, event.Wait = p.Status.Phase, result.RequeueAfter
@@ -147,6 +127,31 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.Observe(event)
 	}
 	return result, nil
+}
+
+// waitsFor returns when the current step of p has started and how long it may take.
+func waitsFor(p *v1alpha1.Promotion, timeouts []time.Duration) (started time.Time, timeout time.Duration) {
+	return requeue.TimeOf(current(p, p.Status.StepExecutionMetadata).StartedAt), current(p, timeouts)
+}
+
+// DeadlineOf returns the deadline of the current step of p, false if it has none.
+func DeadlineOf(p *v1alpha1.Promotion) (time.Time, bool) {
+	timeouts, err := p.Timeouts()
+	if err != nil || p.Status.Phase != v1alpha1.PhaseRunning {
+		return time.Time{}, false
+	}
+	deadline := requeue.DeadlineOf(waitsFor(p, timeouts))
+	return deadline, !deadline.IsZero()
+}
+
+// DeadlineOf is what deadlinequeue.Options takes under that name. It answers from the
+// cache, so only while Run runs.
+func (r *Reconciler) DeadlineOf(req reconcile.Request) (time.Time, bool) {
+	var p v1alpha1.Promotion
+	if err := r.Get(context.Background(), req.NamespacedName, &p); err != nil {
+		return time.Time{}, false
+	}
+	return DeadlineOf(&p)
 }
 
 // A change changes the status of a promotion.
@@ -204,36 +209,4 @@ func aliasOf(p *v1alpha1.Promotion, step int) string {
 		return as
 	}
 	return fmt.Sprintf("step-%d", step+1)
-}
-
-// control runs a manager with one controller for the promotions of a namespace
-// until ctx ends. It closes synced when the controller sees new promotions.
-func control(ctx context.Context, cfg *rest.Config, namespace string, settings controller.Options, r Reconciler, synced chan<- struct{}) error {
-	scheme := runtime.NewScheme()
-	utilruntime.Must(v1alpha1.AddToScheme(scheme))
-	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
-		Scheme:     scheme,
-		Cache:      cache.Options{DefaultNamespaces: map[string]cache.Config{namespace: {}}},
-		Metrics:    metricsserver.Options{BindAddress: "0"}, // no listener
-		Controller: config.Controller{SkipNameValidation: new(true)},
-	})
-	if err != nil {
-		return err
-	}
-	r.Client, r.Clock = mgr.GetClient(), clock.RealClock{}
-	// As in Kargo, a change of the status wakes nobody.
-	err = ctrl.NewControllerManagedBy(mgr).
-		For(&v1alpha1.Promotion{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		WithOptions(settings).
-		Complete(&r)
-	if err != nil {
-		return err
-	}
-	go func() {
-		// The informer of the controller, so this waits for its first list.
-		if _, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.Promotion{}); err == nil && mgr.GetCache().WaitForCacheSync(ctx) {
-			close(synced)
-		}
-	}()
-	return mgr.Start(ctx)
 }

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/requeue-go/requeue/deadlinequeue"
+	"github.com/requeue-go/requeue/examples/promotion/controller"
+)
+
+// A contender is one of the controllers. It has a copy of every promotion in a
+// namespace of its own.
+type contender struct {
+	title     string
+	namespace string
+	next      controller.Next
+	queue     newQueue // nil: controller-runtime's
+}
+
+type newQueue func(string, workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// contenders returns who takes part.
+func contenders(load bool) []contender {
+	cs := []contender{
+		{"fixed interval", "requeue-example-fixed", controller.FixedInterval, nil},
+		{"requeue", "requeue-example-requeue", controller.DeadlineAware, nil},
+	}
+	if load {
+		cs = append(cs, contender{"deadlinequeue", "requeue-example-queue", controller.DeadlineTold, deadlinequeue.NewQueue})
+	}
+	return cs
+}
