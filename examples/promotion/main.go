@@ -4,6 +4,9 @@
 // No step that has a timeout ever finishes by itself, so each has to be failed when
 // its timeout is over, and the command shows how late each controller is.
 //
+// With -replicas the controller runs in several processes instead, one of which leads,
+// and that one is killed.
+//
 // The API server and its etcd are real and run in this process. There is nothing
 // to install and nothing is left behind.
 package main
@@ -14,17 +17,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"slices"
 	"syscall"
 	"time"
 
-	"github.com/go-logr/logr"
 	"golang.org/x/term"
-	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/requeue-go/requeue/examples/promotion/process"
 )
 
 const usage = `Usage: promotion [flags]
@@ -38,6 +39,14 @@ controllers on one Kubernetes API server, and shows how late each fails them:
                    whichever is sooner
   deadlinequeue    with -load: the same, and its work queue knows the timeout
 
+With -replicas it runs the last one in several processes in their place, kills the
+leading one (kill -9) when half of the timeouts are over, and shows who takes over, and
+how late those are that were due in between: up to the Lease and two tries to get it.
+What coordinates the processes is Kubernetes (a Lease, the watch, the status with its
+resourceVersion), and nothing of requeue or deadlinequeue: the next leader reads when each
+step has started. A watch of the API server counts how often each is failed, and the exit
+code is 1 if one is lost, failed twice, or failed early.
+
 Flags:
 `
 
@@ -45,12 +54,16 @@ type options struct {
 	from       string
 	interval   time.Duration
 	load       bool
+	replicas   int // 0: as usual
 	kubeconfig string
 	yes        bool
 	verbose    bool
 }
 
 func main() {
+	if process.Main(parts) {
+		return
+	}
 	os.Exit(command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -75,7 +88,7 @@ func command(args []string, stdin io.Reader, stdout *os.File, stderr io.Writer) 
 	if !slices.ContainsFunc(manifests, func(m manifest) bool { return m.timeout > 0 }) {
 		return complain(1, errors.New("no promotion has a step with a timeout (spec.steps[].retry.timeout), so there is nothing to see"))
 	}
-	setLogger(o.verbose)
+	process.SetLogger(o.verbose)
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -93,8 +106,13 @@ func runUntilDone(ctx context.Context, o options, manifests []manifest, stdout *
 	defer cancel()
 	out := &cancelWriter{stdout, cancel}
 
-	b := newBoard(out, sizeOf(stdout), manifests, o.interval, contenders(o.load))
-	err := run(ctx, o, manifests, b)
+	var err error
+	if o.replicas > 0 {
+		err = runReplicas(ctx, o, manifests, out)
+	} else {
+		b := newBoard(out, sizeOf(stdout), manifests, o.interval, contenders(o.load))
+		err = run(ctx, o, manifests, b)
+	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		fmt.Fprintln(out, "\ninterrupted, all is stopped and removed")
 		return 0
@@ -141,6 +159,7 @@ func parseFlags(args []string, out io.Writer) (o options, err error) {
 	flags.StringVar(&o.from, "f", "", "`file` of manifests, a directory of them, or - for standard input, read as by kubectl apply -f, but complete or not at all; no URLs (default: the ones shipped with this example)")
 	flags.DurationVar(&o.interval, "interval", 5*time.Second, "how often the controllers look at a promotion whatever happens; stands for the 5m of a real controller")
 	flags.BoolVar(&o.load, "load", false, "keep the workers of each controller busy with a backlog, and add the third controller")
+	flags.IntVar(&o.replicas, "replicas", 0, fmt.Sprintf("run the controller in `n` processes, 2 to %d, with leader election, and kill the one that leads", mostReplicas))
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "run on the cluster of this kubeconfig `file` instead of an API server in this process")
 	flags.BoolVar(&o.yes, "yes", false, "with -kubeconfig: go on and install what is needed there; all of it is removed at the end")
 	flags.BoolVar(&o.verbose, "v", false, "show the logs of the API server and of controller-runtime on standard error")
@@ -152,6 +171,8 @@ func parseFlags(args []string, out io.Writer) (o options, err error) {
 		}
 		return o, err
 	}
+	replicated := false
+	flags.Visit(func(f *flag.Flag) { replicated = replicated || f.Name == "replicas" })
 	switch {
 	case flags.NArg() > 0:
 		return o, fmt.Errorf("%q is not a flag; -h lists them", flags.Arg(0))
@@ -159,18 +180,12 @@ func parseFlags(args []string, out io.Writer) (o options, err error) {
 		return o, fmt.Errorf("-interval is %v; want more than 0", o.interval)
 	case o.yes && o.kubeconfig == "":
 		return o, errors.New("-yes goes with -kubeconfig")
+	case replicated && (o.replicas < 2 || o.replicas > mostReplicas):
+		return o, fmt.Errorf("-replicas is %d; want 2 to %d, as one is killed and another takes over", o.replicas, mostReplicas)
+	case replicated && o.load:
+		return o, errors.New("-replicas does not go with -load, which shows what other queues do")
+	case replicated && o.kubeconfig != "":
+		return o, errors.New("-replicas does not go with -kubeconfig; it runs on an API server in this process")
 	}
 	return o, nil
-}
-
-// setLogger sends the logs of klog (API server, client-go) and of
-// controller-runtime to standard error, or nowhere: a run that goes well is
-// shown by the table, and one that does not ends with an error.
-func setLogger(verbose bool) {
-	handler := slog.DiscardHandler
-	if verbose {
-		handler = slog.NewTextHandler(os.Stderr, nil)
-	}
-	klog.SetSlogLogger(slog.New(handler))
-	ctrl.SetLogger(logr.FromSlogHandler(handler))
 }

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -26,11 +28,15 @@ import (
 
 	"github.com/requeue-go/requeue/examples/promotion/controller"
 	"github.com/requeue-go/requeue/examples/promotion/kubeapi"
+	"github.com/requeue-go/requeue/examples/promotion/process"
 	"github.com/requeue-go/requeue/examples/promotion/v1alpha1"
 )
 
 func TestMain(m *testing.M) {
-	setLogger(false)
+	if process.Main(parts) {
+		return
+	}
+	process.SetLogger(false)
 	os.Exit(m.Run())
 }
 
@@ -396,6 +402,60 @@ func TestCommand_load(t *testing.T) {
 	assert.Regexp(t, `failed at their timeout +1 of 1 +1 of 1 +1 of 1 `, out)
 }
 
+// The replicas from start to end: the promotions are failed by the first leader and by the
+// next, and neither processes nor files are left.
+func TestCommand_replicas(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs an API server, which -short does without")
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	code, out, complaint := runCommand(t, document("first", "timeout: 1s")+document("gap", "timeout: 2s")+document("none", ""),
+		"-f", "-", "-interval", "1s", "-replicas", "2")
+	require.Equal(t, 0, code, complaint)
+	assert.Regexp(t, `(?s)replica-(\d) .* leads.* first .* kill -9 of replica-.* gap .* failed `, out)
+	assert.Regexp(t, `(?m)^failed exactly once and in time +1 of 1 +1 of 1$`, out)
+	left, err := os.ReadDir(os.TempDir())
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
+// As by Ctrl-C, or a pipe that breaks while the run is shown.
+func TestRunReplicas_interrupted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs an API server, which -short does without")
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	manifests, err := parseManifests("test", []byte(document("long", "timeout: 1h")))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	out := &cancelWriter{failing{io.Discard, "this takes up to"}, cancel}
+	require.ErrorIs(t, runReplicas(ctx, options{interval: time.Hour, replicas: 2}, manifests, out), context.Canceled)
+	left, err := os.ReadDir(os.TempDir())
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
+func TestFailover_summary(t *testing.T) {
+	manifests, err := parseManifests("test", []byte(document("lost", "timeout: 1s")+document("twice", "timeout: 1s")+document("once", "timeout: 1s")))
+	require.NoError(t, err)
+	var out bytes.Buffer
+	f := newFailover(&out, manifests)
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	f.killed, f.takeover = begin, begin.Add(5*time.Second)
+	for i, e := range []struct{ name, phase string }{
+		{"lost", v1alpha1.PhaseRunning}, {"twice", v1alpha1.PhaseFailed}, {"twice", v1alpha1.PhaseFailed}, {"once", v1alpha1.PhaseFailed},
+	} {
+		p := &v1alpha1.Promotion{}
+		p.Name, p.ResourceVersion = e.name, strconv.Itoa(i+1)
+		p.Spec.Steps = []v1alpha1.PromotionStep{{Retry: &v1alpha1.PromotionStepRetry{Timeout: "1s"}}}
+		p.Status.Phase, p.Status.StepExecutionMetadata = e.phase, []v1alpha1.StepExecutionMetadata{{StartedAt: new(metav1.NewTime(begin))}}
+		f.audit.Observe(p, begin.Add(3*time.Second))
+	}
+	assert.Equal(t, 2, f.summary())
+	assert.Regexp(t, `(?m)^failed exactly once and in time +1 of 3 +0 of 0$`, out.String())
+	assert.Regexp(t, `(?m)^lost, failed twice, failed early +1, 1, 0 +0, 0, 0$`, out.String())
+}
+
 func TestBallastFor(t *testing.T) {
 	for interval, want := range map[time.Duration]ballast{
 		1:                {1, 0},
@@ -474,6 +534,10 @@ func TestParseFlags(t *testing.T) {
 		"-interval -1s":     "-interval is -1s; want more than 0",
 		"-interval tomorow": `invalid value "tomorow" for flag -interval`,
 		"-yes":              "-yes goes with -kubeconfig",
+		"-replicas 1":       "-replicas is 1; want 2 to 10",
+		"-replicas 0":       "-replicas is 0; want 2 to 10",
+		"-replicas 11":      "-replicas is 11; want 2 to 10",
+		"-replicas 2 -load": "-replicas does not go with -load",
 		"manifests":         `"manifests" is not a flag`,
 		"-nonsense":         "flag provided but not defined: -nonsense",
 	} {
@@ -487,7 +551,7 @@ func TestParseFlags(t *testing.T) {
 	var help bytes.Buffer
 	_, err = parseFlags([]string{"-h"}, &help)
 	require.ErrorIs(t, err, flag.ErrHelp)
-	for _, name := range []string{"-f file", "-interval duration", "-kubeconfig file", "-yes", "-v"} {
+	for _, name := range []string{"-f file", "-interval duration", "-kubeconfig file", "-replicas n", "-yes", "-v"} {
 		assert.Contains(t, help.String(), name)
 	}
 }

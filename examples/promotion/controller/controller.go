@@ -8,6 +8,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -152,6 +153,12 @@ func (r *Reconciler) DeadlineOf(req reconcile.Request) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return DeadlineOf(&p)
+}
+
+// NewQueue makes a deadlinequeue that asks r for the deadlines of what is listed, so that
+// what is overdue when the controller starts comes first, in the order of the deadlines.
+func (r *Reconciler) NewQueue(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
+	return deadlinequeue.New(name, deadlinequeue.Options[reconcile.Request]{RateLimiter: limiter, DeadlineOf: r.DeadlineOf})
 }
 
 // A change changes the status of a promotion.

@@ -9,6 +9,7 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -48,6 +49,13 @@ type Election struct {
 	Retry time.Duration
 	// Elected, if set, is called when this one leads.
 	Elected func() `json:"-"`
+}
+
+// Takeover is the longest that it takes from the end of a leader until another leads, as
+// long as the API server answers at once: the Lease, and two tries, as the last renewal
+// has to be seen before. client-go draws the time between two tries, up to 2.2 times Retry.
+func (e Election) Takeover() time.Duration {
+	return e.Lease + time.Duration(2*(1+leaderelection.JitterFactor)*float64(e.Retry))
 }
 
 // Run runs a manager with one controller until ctx ends, or until it has lost the
