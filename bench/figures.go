@@ -66,7 +66,7 @@ var themes = []theme{
 // colours are the indices of names in those of a theme: what is ours is the same in all
 // figures. Other names are grey.
 var colours = map[string]int{
-	"p50": 2, "p99": 3, "objective: p99 below 1 s": 5,
+	"p50": 2, "p99": 3, "max": 1, "bound": 5, "objective: p99 below 1 s": 5,
 	"by hand": 1, "returned error": 1, "client-go": 1, "client-go, exact": 1,
 	"NextRequeue": 2, "a wait in place of the error": 2, "controller-runtime, timer": 2,
 	"with deadlinequeue": 3, "deadlinequeue.Failed": 3, "deadlinequeue": 3,

@@ -18,5 +18,6 @@ func init() { // not in the declaration: a child process looks itself up in the 
 		newMeasure("queuecost", "what the queues cost: CPU, memory, longest pauses", measureQueueCost, queueCost.show),
 		newMeasure("scale", "10,000 to 1,000,000 objects that wait: CPU a wake-up, memory", measureScale, scale.show),
 		newMeasure("monitoring", "what dashboard and alerts make of a controller in trouble", measureMonitoring, watched.show),
+		newMeasure("faults", "a real API server and real processes, killed: deadlines lost, doubled, late", measureFaults, faultReports.show),
 	}
 }
