@@ -31,8 +31,12 @@ var parts = map[string]process.Part{
 		if err := json.Unmarshal(config, &f); err != nil {
 			return err
 		}
-		_, err := net.Dial("tcp", f.Address)
-		tell(err == nil)
+		conn, err := net.Dial("tcp", f.Address)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = conn.Close() }()
+		tell(true)
 		<-ctx.Done()
 		return nil
 	},
@@ -101,13 +105,13 @@ func TestProcess_parentIsKilled(t *testing.T) {
 	require.NoError(t, os.Mkdir(dir, 0o700))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer listener.Close()
+	defer func() { _ = listener.Close() }()
 	p, err := process.Start("parent", family{listener.Addr().String(), dir}, "")
 	require.NoError(t, err)
 	require.Equal(t, "true", string(<-p.Messages))
 	child, err := listener.Accept()
 	require.NoError(t, err)
-	defer child.Close()
+	defer func() { _ = child.Close() }()
 	require.DirExists(t, dir)
 	p.Kill()
 	_, _ = io.ReadAll(child) // until the child has ended
