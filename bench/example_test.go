@@ -22,4 +22,5 @@ func Example() {
 	// scale        10,000 to 1,000,000 objects that wait: CPU a wake-up, memory
 	// monitoring   what dashboard and alerts make of a controller in trouble
 	// faults       a real API server and real processes, killed: deadlines lost, doubled, late
+	// demo         what examples/promotion prints
 }

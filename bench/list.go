@@ -19,5 +19,6 @@ func init() { // not in the declaration: a child process looks itself up in the 
 		newMeasure("scale", "10,000 to 1,000,000 objects that wait: CPU a wake-up, memory", measureScale, scale.show),
 		newMeasure("monitoring", "what dashboard and alerts make of a controller in trouble", measureMonitoring, watched.show),
 		newMeasure("faults", "a real API server and real processes, killed: deadlines lost, doubled, late", measureFaults, faultReports.show),
+		newMeasure("demo", "what examples/promotion prints", measureDemo, demo.show),
 	}
 }

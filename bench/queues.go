@@ -85,7 +85,9 @@ func (reports simulated) show(name string) shown {
 			seconds(r.Wait.P50.Seconds()), seconds(r.Wait.P99.Seconds()), seconds(r.PollLateness.P50.Seconds()), seconds(r.PollLateness.P99.Seconds()),
 			whole(r.Reconciles), never,
 		})
-		s.values[fmt.Sprintf("%d.%s.p99", row[r.Scenario]+1, policyKeys[r.Policy])] = seconds(r.Lateness.P99.Seconds())
+		key := fmt.Sprintf("%d.%s.", row[r.Scenario]+1, policyKeys[r.Policy])
+		s.values[key+"p99"] = seconds(r.Lateness.P99.Seconds())
+		s.values[key+"interval"] = seconds(r.Interval.P50.Seconds())
 	}
 	s.values["table"] = table([]string{"scenario", "queue", "deadline late p50", "p99", "max", "wait p50", "p99", "poll late p50", "p99", "reconciles", "served"}, rows...)
 	s.figures = []figure{{Name: name, Panels: []panel{p}, Width: 2}}
