@@ -299,48 +299,49 @@ func (e *evaluated) runRules(engine *promql.Engine, rules []rulefmt.Rule, first,
 	return nil
 }
 
-func (e *evaluated) instant(engine *promql.Engine, expr string, at time.Time) (promql.Vector, error) {
+func (e *evaluated) instant(engine *promql.Engine, expr string, at time.Time) (found promql.Vector, err error) {
 	q, err := engine.NewInstantQuery(context.Background(), e.db, nil, expr, at)
-	if err != nil {
-		return nil, err
-	}
-	defer q.Close()
-	result := q.Exec(context.Background())
-	if result.Err != nil {
-		return nil, result.Err
-	}
-	v, err := result.Vector()
-	return slices.Clone(v), err
+	err = ask(q, err, func(result *promql.Result) error {
+		v, err := result.Vector()
+		found = slices.Clone(v)
+		return err
+	})
+	return found, err
 }
 
-func (e *evaluated) rangeOf(engine *promql.Engine, expr string, from, to time.Time) ([]curve, error) {
+func (e *evaluated) rangeOf(engine *promql.Engine, expr string, from, to time.Time) (curves []curve, err error) {
 	q, err := engine.NewRangeQuery(context.Background(), e.db, nil, expr, from, to, time.Minute)
+	err = ask(q, err, func(result *promql.Result) error {
+		matrix, err := result.Matrix()
+		for _, s := range matrix {
+			c := curve{Name: s.Metric.String()}
+			for _, point := range s.Floats {
+				if !math.IsNaN(point.F) { // nothing to count
+					c.X = append(c.X, float64(point.T-from.UnixMilli())/1000)
+					c.Y = append(c.Y, point.F)
+				}
+			}
+			if c.X != nil {
+				curves = append(curves, c)
+			}
+		}
+		return err
+	})
+	return curves, err
+}
+
+// ask runs a query, unless it could not be made. The result is gone with the query: read
+// copies what it needs.
+func ask(q promql.Query, err error, read func(*promql.Result) error) error {
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer q.Close()
 	result := q.Exec(context.Background())
 	if result.Err != nil {
-		return nil, result.Err
+		return result.Err
 	}
-	matrix, err := result.Matrix()
-	if err != nil {
-		return nil, err
-	}
-	var curves []curve
-	for _, s := range matrix {
-		c := curve{Name: s.Metric.String()}
-		for _, point := range s.Floats {
-			if !math.IsNaN(point.F) { // nothing to count
-				c.X = append(c.X, float64(point.T-from.UnixMilli())/1000)
-				c.Y = append(c.Y, point.F)
-			}
-		}
-		if c.X != nil {
-			curves = append(curves, c)
-		}
-	}
-	return curves, nil
+	return read(result)
 }
 
 // dashboard is what matters here of Grafana's format.

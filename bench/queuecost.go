@@ -58,7 +58,10 @@ var makeQueue = map[string]func() typedQueue{
 	},
 }
 
-var queueNames = []string{oursName, clientGoName, controllerRuntimeName}
+var (
+	queueNames = []string{oursName, clientGoName, controllerRuntimeName}
+	withTimer  = append(slices.Clone(queueNames), timerName)
+)
 
 func limiter() workqueue.TypedRateLimiter[request] {
 	return workqueue.NewTypedItemExponentialFailureRateLimiter[request](5*time.Millisecond, 1000*time.Second)
@@ -141,14 +144,13 @@ func costOf(m *measuring, size costSizes) queueCost {
 	add("Add of an item that is ready: CPU ns", queueNames, func(name string) float64 {
 		return costOfReAdd(name, keys[:min(1000, len(keys))])
 	})
-	timed := append(slices.Clone(queueNames), timerName)
 	for _, crowd := range []int{0, size.latenessLoad} {
 		name := "hand-out after the end of a wait, idle: µs, p50"
 		if crowd > 0 {
 			name = fmt.Sprintf("the same with %s waiting and 10,000 a second due", whole(crowd))
 		}
 		probes := requests(crowd + 1)
-		add(name, timed, func(name string) float64 {
+		add(name, withTimer, func(name string) float64 {
 			if name == timerName {
 				return timerLateness(crowd, size.lateSamples)
 			}

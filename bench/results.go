@@ -90,6 +90,11 @@ func (all results) show() (shown, error) {
 		}
 		sum.figures = append(sum.figures, s.figures...)
 	}
+	seconds := 0.0
+	for _, r := range all {
+		seconds += r.Seconds
+	}
+	sum.values["minutes"] = fmt.Sprintf("%.0f", seconds/60)
 	sum.values["machine"], sum.values["versions"] = all.machineText(), all.versionsText()
 	return sum, nil
 }

@@ -33,7 +33,7 @@ func scaleOf(m *measuring, n int, sizes ...int) scale {
 	for _, objects := range sizes {
 		m.say("%s objects", whole(objects))
 		row := scaleRow{Objects: objects, Bytes: map[string][]float64{}}
-		row.NS = rounds(n, append([]string{timerName}, queueNames...), func(name string) float64 {
+		row.NS = rounds(n, withTimer, func(name string) float64 {
 			if name == timerName {
 				return wakeTimers(m.T, objects)
 			}
@@ -112,7 +112,7 @@ func (s scale) show() shown {
 	var rows [][]string
 	p := panel{Title: "CPU of one wake-up", X: "objects that wait", Y: "ns", LogX: true, Room: true}
 	mem := panel{Title: "heap of one waiting object, key included", Y: "bytes"}
-	for _, name := range append([]string{timerName}, queueNames...) {
+	for _, name := range withTimer {
 		line := series{Name: name}
 		for _, r := range s.Rows {
 			line.X = append(line.X, float64(r.Objects))
@@ -131,7 +131,7 @@ func (s scale) show() shown {
 	for _, r := range s.Rows {
 		mem.Rows = append(mem.Rows, whole(r.Objects))
 		cells := []string{whole(r.Objects)}
-		for _, name := range append(append([]string{}, queueNames...), timerName) {
+		for _, name := range withTimer {
 			cells = append(cells, digits(median(r.NS[name])))
 		}
 		for _, name := range queueNames {
@@ -140,7 +140,7 @@ func (s scale) show() shown {
 		rows = append(rows, cells)
 	}
 	fitted := []string{"fitted exponent"}
-	for _, name := range append(append([]string{}, queueNames...), timerName) {
+	for _, name := range withTimer {
 		fitted = append(fitted, v.values[keyOf(name)+".exponent"])
 	}
 	rows = append(rows, append(fitted, "", "", ""))
