@@ -316,6 +316,18 @@ func (w *world) caughtUp(c clock.PassiveClock) error {
 	})
 }
 
+// next is how long it takes until the next deadline passes on a clock.
+func (w *world) next(c clock.PassiveClock) (wait time.Duration) {
+	now := c.Now()
+	for _, e := range w.audit.Entries() {
+		ahead := e.Deadline.Sub(now)
+		if e.FailedAt.IsZero() && e.FinishedAt.IsZero() && ahead > 0 && (wait == 0 || ahead < wait) {
+			wait = ahead
+		}
+	}
+	return wait
+}
+
 // sleep waits.
 func (w *world) sleep(d time.Duration) error {
 	end := time.Now().Add(d)
