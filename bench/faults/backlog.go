@@ -18,8 +18,6 @@ import (
 
 const (
 	away = 3 * time.Hour
-	// write is what a promotion may take, one after the other.
-	write = 50 * time.Millisecond
 	// overload is how many times the promotions of the scale there are.
 	overload = 4
 )

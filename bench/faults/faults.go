@@ -67,7 +67,7 @@ func All() []Scenario {
 	return []Scenario{
 		{"leader", "the leading controller is killed (kill -9), a standby takes over", checked(runLeader)},
 		{"apiserver", "API server and etcd are killed (kill -9), and started again", checked(runAPIServer)},
-		{"network", "requests are delayed by 1 s, dropped, answered with 409 or 500, watches are cut", checked(runNetwork)},
+		{"network", "requests are delayed by 1 s, dropped, answered with 409 or 500, watches lag and are cut", checked(runNetwork)},
 		{"clock", "the wall clock is set back by an hour, forward again, and forward by another", checked(runClock)},
 		{"backlog", "a controller is started after 3 h", checked(runBacklog)},
 	}

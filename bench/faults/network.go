@@ -23,7 +23,8 @@ import (
 )
 
 const (
-	// delay is how long a request that is delayed waits.
+	// delay is how long a request waits that is delayed, and an answer that is lost. Each part
+	// of a watch is held back as long, so an event is seen after twice that at most.
 	delay = time.Second
 	// proxied is how many workers there are, as most of them wait for a delayed answer.
 	proxied = 2 * workers
@@ -42,11 +43,16 @@ const (
 	lostAnswer = "connection dropped before the answer"
 	conflict   = "409"
 	internal   = "500"
+	lagging    = "watch held back by 1 s"
 	cut        = "watch cut"
 )
 
 // runNetwork runs a controller behind a proxy that fails from the start. The watch that
 // counts does not go through it.
+//
+// When the answer to a write is lost, the controller tries again, and its watch still has
+// the object as it was before. It must not act twice all the same: the resourceVersion
+// that it sends is an old one. A second write would be seen, as its time is another second.
 //
 // The bound is made of two spans. A write fails so many times in a row at most, and each
 // try is delayed at most once. And while a watch is cut, and then waits to be made again,
@@ -65,8 +71,8 @@ func runNetwork(ctx context.Context, s Scale, progress func(string)) (Report, er
 		if err := w.control(cfg, reconciler, settings.Options{MaxConcurrentReconciles: proxied, NewQueue: reconciler.NewQueue}); err != nil {
 			return Report{}, err
 		}
-		// Each fifth is delayed, and those that fail are tried again.
-		start := time.Duration(s.Promotions) * delay / 4 / proxied
+		// Each third waits, and those that fail are tried again.
+		start := time.Duration(s.Promotions) * delay / 3 / proxied
 		if err := w.populate("p", s.Promotions, start, s.Spread); err != nil {
 			return Report{}, err
 		}
@@ -77,7 +83,7 @@ func runNetwork(ctx context.Context, s Scale, progress func(string)) (Report, er
 			progress(fmt.Sprintf("the watches are cut, %d of %d", i+1, s.Cuts))
 			p.cutWatches()
 		}
-		away := reflectorBackoff<<(s.Cuts-1) + 2*delay
+		away := reflectorBackoff<<(s.Cuts-1) + 4*delay
 		r, err := w.count(nil, 2*away+(inARow+1)*delay+slack, nil)
 		r.Faults = p.injected()
 		return r, err
@@ -135,6 +141,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var done func()
 		r, done = p.watching(r)
 		defer done()
+		w = &late{w, p}
 	}
 	switch p.draw(r) {
 	case delayed:
@@ -146,6 +153,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	case lostAnswer:
 		p.forward.ServeHTTP(&nowhere{http.Header{}}, r)
+		time.Sleep(delay)
 		panic(http.ErrAbortHandler)
 	case conflict:
 		refuse(w, http.StatusConflict, metav1.StatusReasonConflict)
@@ -170,9 +178,9 @@ func (p *proxy) draw(r *http.Request) string {
 	case !writes:
 	case x < 0.25:
 		fault = dropped
-	case x < 0.30:
+	case x < 0.35:
 		fault = lostAnswer
-	case x < 0.40:
+	case x < 0.45:
 		fault = conflict
 	case x < 0.50:
 		fault = internal
@@ -213,10 +221,32 @@ func (p *proxy) cutWatches() {
 	}
 }
 
+func (p *proxy) inject(fault string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.faults[fault]++
+}
+
 func (p *proxy) injected() map[string]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return maps.Clone(p.faults)
+}
+
+// late is the answer to a watch, which lags.
+type late struct {
+	http.ResponseWriter
+	proxy *proxy
+}
+
+// Unwrap is for http.ResponseController, which flushes.
+func (l *late) Unwrap() http.ResponseWriter { return l.ResponseWriter }
+
+// Write implements http.ResponseWriter.
+func (l *late) Write(part []byte) (int, error) {
+	l.proxy.inject(lagging)
+	time.Sleep(delay)
+	return l.ResponseWriter.Write(part)
 }
 
 // refuse answers as an API server does.

@@ -92,4 +92,5 @@ func TestProxy_cutWatches(t *testing.T) {
 	_, err = io.ReadAll(answer.Body)
 	assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	assert.Equal(t, 1, p.injected()[cut])
+	assert.Equal(t, 1, p.injected()[lagging])
 }

@@ -30,6 +30,8 @@ const (
 	workers   = 4
 	// poll is longer than any scenario, so that a poll makes up for nothing.
 	poll = 10 * time.Minute
+	// write is what a worker takes to act on a promotion, where many are due at once.
+	write = 50 * time.Millisecond
 	// slack is what a machine may take that does something else, too.
 	slack = 2 * time.Second
 	// patience is how long a scenario may take.
@@ -194,7 +196,7 @@ func newPromotion(name string, timeout time.Duration) *v1alpha1.Promotion {
 func (w *world) populate(prefix string, n int, start, spread time.Duration) error {
 	n = total(n)
 	w.progress(fmt.Sprintf("%d promotions start", n))
-	first := start + 2*time.Second + time.Duration(n)*30*time.Millisecond
+	first := start + 2*time.Second + time.Duration(n)*write
 	name := func(i int) string { return fmt.Sprintf("%s-%04d", prefix, i) }
 	err := w.each(n, func(i int) error {
 		timeout := first + spread*time.Duration(i)/time.Duration(n)
