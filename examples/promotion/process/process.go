@@ -142,6 +142,9 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 // Ended is closed when the process has ended.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 
+// Signal sends a signal. A process that is stopped by one must be killed or go on.
+func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
+
 // Kill ends the process at once (SIGKILL), and returns when it has ended.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill() // an error is a process that has ended

@@ -89,6 +89,15 @@ func TestProcess_Kill(t *testing.T) {
 	assert.NoError(t, p.Stop(), "it has ended already")
 }
 
+func TestProcess_Signal(t *testing.T) {
+	p, err := process.Start("echo", 1, "")
+	require.NoError(t, err)
+	<-p.Messages
+	require.NoError(t, p.Signal(os.Kill))
+	<-p.Ended()
+	assert.ErrorIs(t, p.Signal(os.Kill), os.ErrProcessDone)
+}
+
 func TestProcess_endsByItself(t *testing.T) {
 	for _, part := range []string{"broken", "unknown"} {
 		p, err := process.Start(part, nil, "")
