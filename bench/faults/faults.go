@@ -22,7 +22,7 @@ import (
 )
 
 // parts are what this program executes itself for.
-var parts = map[string]process.Part{"controller": process.RunController, "server": runServer}
+var parts = map[string]process.Part{"controller": runController, "server": runServer}
 
 // Child runs what this process was started for and returns true, if it is one that a
 // scenario has started. It must be called first of all in main, and in TestMain.
@@ -65,7 +65,8 @@ type Scenario struct {
 // All returns the scenarios.
 func All() []Scenario {
 	return []Scenario{
-		{"leader", "the leading controller is killed (kill -9), a standby takes over", checked(runLeader)},
+		{"leader", "the leading controller is killed (kill -9), a standby takes over", checked(runKilled)},
+		{"stopped", "the leading controller is stopped (SIGSTOP), and goes on beside the next", checked(runStopped)},
 		{"apiserver", "API server and etcd are killed (kill -9), and started again", checked(runAPIServer)},
 		{"network", "requests are delayed by 1 s, dropped, answered with 409 or 500, watches lag and are cut", checked(runNetwork)},
 		{"clock", "the wall clock is set back by an hour, forward again, and forward by another", checked(runClock)},

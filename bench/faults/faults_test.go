@@ -30,6 +30,7 @@ func ExampleAll() {
 	}
 	// Output:
 	// leader
+	// stopped
 	// apiserver
 	// network
 	// clock
