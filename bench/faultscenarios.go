@@ -1,11 +1,13 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"maps"
+	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/requeue-go/requeue/bench/faults"
 )
@@ -19,9 +21,12 @@ type faultReport struct {
 }
 
 func measureFaults(m *measuring) (reports faultReports) {
+	// A signal ends the scenario, so that it removes what it has made.
+	ctx, stop := signal.NotifyContext(m.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	for _, s := range faults.All() {
 		m.say("%s", s.Title)
-		r, err := s.Run(context.WithoutCancel(m.Context()), faults.Large(), func(text string) { m.say("%s: %s", s.Name, text) })
+		r, err := s.Run(ctx, faults.Large(), func(text string) { m.say("%s: %s", s.Name, text) })
 		if err != nil {
 			m.Fatalf("%s: %v", s.Name, err)
 		}
