@@ -7,7 +7,8 @@
 //
 // It writes bench/results.json, with the raw figures and what they were measured on,
 // and from that the figures of docs/figures and all that stands between markers in
-// README.md and docs. Each measurement runs in a process of its own.
+// README.md and docs. Each measurement runs in a process of its own. It reads processor
+// times and sends signals as Unix does, so it does not build on Windows.
 package main
 
 import (
