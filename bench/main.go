@@ -1,7 +1,7 @@
 // Command bench measures what requeue and deadlinequeue gain and cost, beside what
 // controllers do without them. Run it in the root of a clone:
 //
-//	go run ./bench            measures all, some minutes
+//	go run ./bench            measures all, about ten minutes
 //	go run ./bench -list      says what there is
 //	go run ./bench -run race  measures some
 //
@@ -22,10 +22,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
-	"golang.org/x/term"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/requeue-go/requeue/bench/faults"
 )
@@ -104,49 +105,44 @@ func measureAll(ctx context.Context, root string, all results, pattern *regexp.R
 		return fmt.Errorf("-run %s matches nothing; -list says what there is", pattern)
 	}
 	began := time.Now()
-	for i, m := range chosen {
-		p := newProgress(out, fmt.Sprintf("[%d/%d] %-12s", i+1, len(chosen), m.name))
-		e, err := runInChild(ctx, root, m, p.say)
+	b := newBoard(out)
+	defer b.clear()
+	var mu sync.Mutex // guards the results
+	one := func(ctx context.Context, i int) error {
+		m := chosen[i]
+		l := b.begin(fmt.Sprintf("[%d/%d] %-12s", i+1, len(chosen), m.name))
+		e, err := runInChild(ctx, root, m, l.say)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
-		p.end(fmt.Sprintf("%.1fs", e.Seconds))
+		l.end(fmt.Sprintf("%.1fs", e.Seconds))
+		mu.Lock()
+		defer mu.Unlock()
 		all[m.name] = e
-		if err := all.write(root); err != nil {
-			return err
+		return all.write(root)
+	}
+	in := func(ctx context.Context, l load) error {
+		for i, m := range chosen {
+			if m.load == l {
+				if err := one(ctx, i); err != nil {
+					return err
+				}
+			}
 		}
+		return nil
+	}
+	if err := in(ctx, processor); err != nil {
+		return err
+	}
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error { return in(ctx, virtual) })
+	both.Go(func() error { return in(ctx, idle) })
+	if err := both.Wait(); err != nil {
+		return err
 	}
 	fmt.Fprintf(out, "all in %.0fs\n", time.Since(began).Seconds())
 	return nil
-}
-
-// progress is a line that says what is going on: rewritten in a terminal, and printed
-// at the end elsewhere.
-type progress struct {
-	out      io.Writer
-	head     string
-	terminal bool
-}
-
-func newProgress(out *os.File, head string) *progress {
-	p := &progress{out: out, head: head, terminal: term.IsTerminal(int(out.Fd()))}
-	p.say("...")
-	return p
-}
-
-func (p *progress) say(text string) {
-	if p.terminal {
-		fmt.Fprintf(p.out, "\r\x1b[2K%s %s", p.head, text)
-	}
-}
-
-func (p *progress) end(text string) {
-	p.say("")
-	if p.terminal {
-		fmt.Fprint(p.out, "\r")
-	}
-	fmt.Fprintln(p.out, p.head, text)
 }

@@ -16,10 +16,21 @@ import (
 
 // A measure is one entry of the list: how it is measured, and how its data are shown.
 type measure struct {
-	name, title string
-	run         func(m *measuring) any
-	show        func(data json.RawMessage) (shown, error)
+	name  string
+	load  load
+	title string
+	run   func(m *measuring) any
+	show  func(data json.RawMessage) (shown, error)
 }
+
+// A load is what a measurement needs of the machine.
+type load int
+
+const (
+	processor load = iota // speed is what is measured: nothing else may run
+	virtual               // all counts in virtual time: it may be slow
+	idle                  // it waits for real time to pass: something virtual may run beside it
+)
 
 // shown is what goes into documents and figures.
 type shown struct {
@@ -28,9 +39,9 @@ type shown struct {
 }
 
 // newMeasure ties a measure to the type of its data, D.
-func newMeasure[D any](name, title string, run func(m *measuring) D, show func(D) shown) measure {
+func newMeasure[D any](name string, load load, title string, run func(m *measuring) D, show func(D) shown) measure {
 	return measure{
-		name: name, title: title,
+		name: name, load: load, title: title,
 		run: func(m *measuring) any { return run(m) },
 		show: func(data json.RawMessage) (shown, error) {
 			var d D

@@ -118,18 +118,8 @@ func measureQueueCost(m *measuring) queueCost { return costOf(m, fullCost) }
 func costOf(m *measuring, size costSizes) queueCost {
 	c := queueCost{Rounds: size.rounds}
 	for _, depth := range size.depths {
-		all := requests(depth + size.calls)
-		fill, keys := all[:depth], all[depth:]
-		for _, goroutines := range []int{1, 8, 32} {
-			m.say("Add, Get, Done: %s keys, %d goroutines", whole(depth), 2*goroutines)
-			names := queueNames
-			if goroutines == 1 {
-				names = append(slices.Clone(names), bareName)
-			}
-			c.AddGetDone = append(c.AddGetDone, costRow{Keys: depth, Goroutines: goroutines, Values: rounds(size.rounds, names, func(name string) float64 {
-				return costOfAddGetDone(name, fill, keys, goroutines)
-			})})
-		}
+		m.say("Add, Get, Done: %s keys", whole(depth))
+		c.AddGetDone = append(c.AddGetDone, costsOfAddGetDone(depth, size)...)
 	}
 
 	keys := requests(size.waiting)
@@ -162,20 +152,36 @@ func costOf(m *measuring, size costSizes) queueCost {
 	return c
 }
 
-func costOfAddGetDone(name string, fill, keys []request, goroutines int) float64 {
-	if name == bareName {
-		return costOfBare(fill, keys)
+// costsOfAddGetDone measures at one depth with few and many goroutines, which come to the
+// same queue one after the other, each with keys of their own, as filling it takes longest.
+func costsOfAddGetDone(depth int, size costSizes) (rows []costRow) {
+	for _, goroutines := range []int{1, 8, 32} {
+		rows = append(rows, costRow{Keys: depth, Goroutines: goroutines, Values: map[string][]float64{}})
 	}
-	q := makeQueue[name]()
-	defer q.ShutDown()
-	for _, k := range fill {
-		q.Add(k)
+	fill := requests(depth + len(rows)*size.calls)
+	fill, rest := fill[:depth], fill[depth:]
+	note := func(i int, name string, measured func(keys []request)) {
+		runtime.GC()
+		before := cpu()
+		measured(rest[i*size.calls : (i+1)*size.calls])
+		rows[i].Values[name] = append(rows[i].Values[name], float64(cpu()-before)/float64(size.calls))
 	}
-	q.Len() // until controller-runtime has taken them all
-	runtime.GC()
-	before := cpu()
-	addGetDone(q, keys, goroutines)
-	return float64(cpu()-before) / float64(len(keys))
+	for range size.rounds {
+		for _, name := range queueNames {
+			q := makeQueue[name]()
+			for _, k := range fill {
+				q.Add(k)
+			}
+			q.Len() // until controller-runtime has taken them all
+			for i, r := range rows {
+				note(i, name, func(keys []request) { addGetDone(q, keys, r.Goroutines) })
+			}
+			q.ShutDown()
+		}
+		bare := newBareQueue(fill)
+		note(0, bareName, bare.addGet)
+	}
+	return rows
 }
 
 // addGetDone adds all keys and gets as many and is done with them.
@@ -206,39 +212,45 @@ func addGetDone(q typedQueue, keys []request, goroutines int) {
 	wg.Wait()
 }
 
-// costOfBare is the reference: a mutex, a heap of ready times and a map, and nothing
+// bareQueue is the reference: a mutex, a heap of ready times and a map, and nothing
 // else of what makes a queue.
-func costOfBare(fill, keys []request) float64 {
-	var (
-		mu    sync.Mutex
-		h     bareHeap
-		dirty = map[request]bool{}
-		at    int64
-	)
-	add := func(k request) {
-		mu.Lock()
-		defer mu.Unlock()
-		if !dirty[k] {
-			dirty[k] = true
-			at++
-			heap.Push(&h, bareItem{k, at})
-		}
-	}
-	get := func() {
-		mu.Lock()
-		defer mu.Unlock()
-		delete(dirty, heap.Pop(&h).(bareItem).key)
-	}
+type bareQueue struct {
+	mu    sync.Mutex
+	heap  bareHeap
+	dirty map[request]bool
+	at    int64
+}
+
+func newBareQueue(fill []request) *bareQueue {
+	q := &bareQueue{dirty: map[request]bool{}}
 	for _, k := range fill {
-		add(k)
+		q.add(k)
 	}
-	runtime.GC()
-	before := cpu()
+	return q
+}
+
+func (q *bareQueue) add(k request) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.dirty[k] {
+		q.dirty[k] = true
+		q.at++
+		heap.Push(&q.heap, bareItem{k, q.at})
+	}
+}
+
+func (q *bareQueue) get() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.dirty, heap.Pop(&q.heap).(bareItem).key)
+}
+
+// addGet adds all keys, and gets one after each.
+func (q *bareQueue) addGet(keys []request) {
 	for _, k := range keys {
-		add(k)
-		get()
+		q.add(k)
+		q.get()
 	}
-	return float64(cpu()-before) / float64(len(keys))
 }
 
 type bareItem struct {

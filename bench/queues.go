@@ -44,7 +44,7 @@ var simulations = map[string][]simulation{
 
 // simulating is the measure of one of the simulations.
 func simulating(name, title string) measure {
-	return newMeasure(name, title, func(m *measuring) (reports simulated) {
+	return newMeasure(name, virtual, title, func(m *measuring) (reports simulated) {
 		for _, s := range simulations[name] {
 			for _, p := range s.policies {
 				m.say("%s, %s", s.scenario.Name, p.Name)

@@ -76,11 +76,13 @@ func (all results) write(root string) error {
 // show returns what all measurements show.
 func (all results) show() (shown, error) {
 	sum := shown{values: map[string]string{}}
+	seconds := map[load]float64{}
 	for _, m := range measures {
 		r, ok := all[m.name]
 		if !ok {
 			continue
 		}
+		seconds[m.load] += r.Seconds
 		s, err := m.show(r.Data)
 		if err != nil {
 			return shown{}, err
@@ -90,11 +92,7 @@ func (all results) show() (shown, error) {
 		}
 		sum.figures = append(sum.figures, s.figures...)
 	}
-	seconds := 0.0
-	for _, r := range all {
-		seconds += r.Seconds
-	}
-	sum.values["minutes"] = fmt.Sprintf("%.0f", seconds/60)
+	sum.values["minutes"] = fmt.Sprintf("%.0f", (seconds[processor]+max(seconds[virtual], seconds[idle]))/60)
 	sum.values["machine"], sum.values["versions"] = all.machineText(), all.versionsText()
 	return sum, nil
 }
