@@ -1,0 +1,487 @@
+package requeuelint
+
+import (
+	"go/constant"
+	"go/token"
+	"go/types"
+
+	"golang.org/x/tools/go/ssa"
+)
+
+// An outcome is what is known of the sign of a wait.
+type outcome struct {
+	bad    bool // it can be 0 or negative, as it is the time left until an instant
+	origin val  // what made it so
+	form   linear
+	via    *ssa.Function // of another package, which made it so
+	says   string        // what that function computes
+
+	stale  bool  // it was checked, on another reading of the clock
+	check  bound // there; or
+	from   val   // the call that it was computed from on another reading of the clock
+	zeroed bool  // it was clamped to 0
+	none   bool  // it may be a constant 0, for nothing to wait for
+
+	params map[int]bool // of the root frame that it is, unchecked
+}
+
+func (o outcome) join(p outcome) outcome {
+	if !o.bad && p.bad {
+		p.params, p.none = merge(o.params, p.params), o.none || p.none
+		return p
+	}
+	o.params, o.none = merge(o.params, p.params), o.none || p.none
+	return o
+}
+
+func merge(a, b map[int]bool) map[int]bool {
+	if len(a) == 0 {
+		return b
+	}
+	for k := range b {
+		a[k] = true
+	}
+	return a
+}
+
+// An evaluation tells the sign of waits in one package.
+type evaluation struct {
+	*program
+	seen map[val]bool
+	deep int
+}
+
+// sign evaluates a value where the conditions hold.
+func (p *program) sign(x val, known []cond, at *ssa.BasicBlock) outcome {
+	e := &evaluation{program: p, seen: map[val]bool{}}
+	return e.eval(x, known, at)
+}
+
+func (e *evaluation) eval(x val, known []cond, at *ssa.BasicBlock) outcome {
+	x = resolve(x)
+	if e.seen[x] || e.deep > 40 {
+		return outcome{}
+	}
+	e.seen[x] = true
+	e.deep++
+	defer func() { delete(e.seen, x); e.deep-- }()
+
+	l := linearOf(x)
+	if isInteger(x.v.Type()) {
+		checks := bounds(known)
+		if state, _ := check(l, checks); state == holds {
+			return outcome{}
+		}
+		if l.remaining() {
+			return e.left(x, l, checks, known, at)
+		}
+	}
+	operand := func(v ssa.Value) outcome { return e.eval(val{x.f, v}, known, at) }
+	switch v := x.v.(type) {
+	case *ssa.Const:
+		return outcome{none: v.Value != nil && constant.Sign(v.Value) <= 0}
+	case *ssa.Phi:
+		var all outcome
+		for i, edge := range v.Edges {
+			from := v.Block().Preds[i]
+			all = all.join(e.eval(val{x.f, edge}, append(edgeConds(x.f, from, v.Block()), known...), from))
+		}
+		return all
+	case *ssa.Parameter:
+		if x.f.parent == nil {
+			return outcome{params: map[int]bool{paramIndex(v): true}}
+		}
+	case *ssa.BinOp:
+		switch v.Op {
+		case token.MUL, token.QUO, token.ADD:
+			return operand(v.X).join(operand(v.Y))
+		case token.SUB:
+			return operand(v.X)
+		}
+	case *ssa.Convert:
+		return operand(v.X)
+	case *ssa.UnOp:
+		if v.Op == token.MUL {
+			return e.load(x, v, known)
+		}
+	case *ssa.Extract:
+		if call, ok := v.Tuple.(*ssa.Call); ok {
+			return e.call(x, call, v.Index, known, at)
+		}
+	case *ssa.Call:
+		return e.call(x, v, 0, known, at)
+	}
+	return outcome{}
+}
+
+// left is the outcome of the time left until an instant.
+func (e *evaluation) left(x val, l linear, checks []bound, known []cond, at *ssa.BasicBlock) outcome {
+	state, where := check(l, checks)
+	if state == unchecked {
+		switch state, where = check(l, anyChecks(x.f, blockOf(x, at))); state {
+		case holds:
+			return outcome{}
+		case unchecked:
+		}
+	}
+	now, _, _ := l.clock(-1)
+	o := outcome{bad: true, origin: x, form: l, stale: state == stale, check: where}
+	for _, t := range l.terms {
+		if t.clock || t.coef < 0 {
+			continue
+		}
+		// An instant that was computed from a reading of the clock lies after it.
+		if reading, call := derived(t.x, 0); reading != "" {
+			if reading == now {
+				return outcome{}
+			}
+			if state == unchecked {
+				o.stale, o.from = true, call
+			}
+		}
+	}
+	// A test that is not seen through, of the same reading or of the instant.
+	for _, c := range known {
+		if opaque(c, l) {
+			return outcome{}
+		}
+	}
+	return o
+}
+
+func blockOf(x val, at *ssa.BasicBlock) *ssa.BasicBlock {
+	if i, ok := x.v.(ssa.Instruction); ok && i.Parent() == x.f.fn {
+		return i.Block()
+	}
+	return at
+}
+
+// derived returns the reading of the clock that an instant was computed from by a call, as
+// the next run of a schedule is, and the call.
+func derived(x val, depth int) (reading string, from val) {
+	x = resolve(x)
+	if depth > 4 {
+		return "", val{}
+	}
+	switch v := x.v.(type) {
+	case *ssa.Extract:
+		return derived(val{x.f, v.Tuple}, depth+1)
+	case *ssa.UnOp:
+		if v.Op == token.MUL {
+			return derived(val{x.f, v.X}, depth+1)
+		}
+	case *ssa.FieldAddr:
+		return derived(val{x.f, v.X}, depth+1)
+	case *ssa.Field:
+		return derived(val{x.f, v.X}, depth+1)
+	case *ssa.Phi:
+		for _, e := range v.Edges {
+			if reading, from = derived(val{x.f, e}, depth+1); reading != "" {
+				return reading, from
+			}
+		}
+	case *ssa.Call:
+		if clockReading(v) != nil {
+			return "", val{}
+		}
+		for _, a := range v.Call.Args {
+			if !isTime(a.Type()) {
+				continue
+			}
+			if k, _, ok := linearOf(val{x.f, a}).clock(1); ok {
+				return k, x
+			}
+		}
+		if v.Call.IsInvoke() || v.Call.StaticCallee() != nil {
+			for _, a := range v.Call.Args {
+				if isTime(a.Type()) {
+					if reading, _ = derived(val{x.f, a}, depth+1); reading != "" {
+						return reading, x
+					}
+				}
+			}
+		}
+	}
+	return "", val{}
+}
+
+// opaque reports whether a condition is a call, not seen through, that is given the reading
+// of the clock that the form has, or both a time and what the form has.
+func opaque(c cond, l linear) bool {
+	x := resolve(c.x)
+	for {
+		not, ok := x.v.(*ssa.UnOp)
+		if !ok || not.Op != token.NOT {
+			break
+		}
+		x = resolve(val{x.f, not.X})
+	}
+	call, ok := x.v.(*ssa.Call)
+	if !ok {
+		if ex, isEx := x.v.(*ssa.Extract); isEx {
+			call, ok = ex.Tuple.(*ssa.Call)
+		}
+		if !ok {
+			return false
+		}
+	}
+	if fn := call.Call.StaticCallee(); fn != nil && fn.Pkg != nil && fn.Pkg.Pkg.Path() == "time" {
+		return false
+	}
+	if len(boundsOf(cond{x, true, c.at}, 0)) > 0 || len(boundsOf(cond{x, false, c.at}, 0)) > 0 {
+		return false // seen through
+	}
+	now, _, _ := l.clock(-1)
+	for _, a := range call.Call.Args {
+		if !isTime(a.Type()) && !isDuration(a.Type()) {
+			continue
+		}
+		m := linearOf(val{x.f, a})
+		if _, ok := m.terms[now]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// load evaluates a variable that is assigned more than once.
+func (e *evaluation) load(x val, v *ssa.UnOp, known []cond) outcome {
+	var all outcome
+	var found []*ssa.Store
+	switch addr := v.X.(type) {
+	case *ssa.Alloc:
+		found = stores(addr)
+	case *ssa.FreeVar:
+		if c := captured(addr); c != nil {
+			found = stores(c)
+		}
+	case *ssa.FieldAddr:
+		if base, ok := addr.X.(*ssa.Alloc); ok && len(stores(base)) == 0 {
+			found = fieldStores(base, addr.Field)
+		}
+	}
+	if len(found) > 8 {
+		return outcome{}
+	}
+	for _, s := range found {
+		f := x.f
+		if s.Parent() != f.fn {
+			f = e.root(s.Parent())
+		}
+		all = all.join(e.eval(val{f, s.Val}, conds(f, s.Block()), s.Block()))
+	}
+	return all
+}
+
+// call evaluates a result of a call.
+func (e *evaluation) call(x val, v *ssa.Call, result int, known []cond, at *ssa.BasicBlock) outcome {
+	args := v.Call.Args
+	operand := func(v ssa.Value) outcome { return e.eval(val{x.f, v}, known, at) }
+	if b, ok := v.Call.Value.(*ssa.Builtin); ok {
+		switch b.Name() {
+		case "max":
+			return e.clamp(x.f, args, known, at)
+		case "min":
+			var all outcome
+			for _, a := range args {
+				all = all.join(operand(a))
+			}
+			return all
+		}
+		return outcome{}
+	}
+	fn := v.Call.StaticCallee()
+	if fn == nil {
+		return outcome{}
+	}
+	switch fullName(fn) {
+	case "time.Duration.Seconds", "time.Duration.Minutes", "time.Duration.Hours", "time.Duration.Milliseconds", "time.Duration.Microseconds", "time.Duration.Nanoseconds",
+		"math.Ceil", "math.Floor", "math.Round", "math.Trunc":
+		return operand(args[0])
+	case "math.Max":
+		return e.clamp(x.f, args, known, at)
+	case "math.Min":
+		return operand(args[0]).join(operand(args[1]))
+	}
+	if g := x.f.enter(v); g != nil {
+		var all outcome
+		for _, b := range g.fn.Blocks {
+			r, ok := b.Instrs[len(b.Instrs)-1].(*ssa.Return)
+			if !ok || result >= len(r.Results) || excluded(r, v, x.f, known) {
+				continue
+			}
+			inner := append(conds(g, b), known...)
+			all = all.join(e.eval(val{g, r.Results[result]}, inner, b))
+		}
+		return all
+	}
+	obj, ok := fn.Object().(*types.Func)
+	if !ok {
+		return outcome{}
+	}
+	var fact waitFact
+	if !e.pass.ImportObjectFact(obj.Origin(), &fact) {
+		return outcome{}
+	}
+	var all outcome
+	for _, r := range fact.Results {
+		if r.Index != result {
+			continue
+		}
+		if r.Says != "" {
+			all = all.join(outcome{bad: true, origin: x, form: constOf(0), via: fn, says: r.Says})
+		}
+		all.none = all.none || r.None
+		for _, i := range r.Params {
+			if i < len(args) {
+				all = all.join(operand(args[i]))
+			}
+		}
+	}
+	return all
+}
+
+// clamp evaluates max(args...): it is above 0 unless all arguments can be less.
+func (e *evaluation) clamp(f *frame, args []ssa.Value, known []cond, at *ssa.BasicBlock) outcome {
+	var bad outcome
+	zero := false
+	for _, a := range args {
+		a = resolve(val{f, a}).v
+		if c, ok := a.(*ssa.Const); ok {
+			if c.Value != nil && constant.Sign(c.Value) > 0 {
+				return outcome{}
+			}
+			zero = true
+			continue
+		}
+		o := e.eval(val{f, a}, known, at)
+		if !o.bad {
+			return outcome{}
+		}
+		bad = o
+	}
+	bad.zeroed = zero
+	return bad
+}
+
+// excluded reports whether a return of a callee cannot be the one that was taken, as another
+// result of it is a constant that has been tested for since.
+func excluded(r *ssa.Return, call *ssa.Call, f *frame, known []cond) bool {
+	for _, c := range known {
+		if c.x.f != f {
+			continue
+		}
+		v, truth := c.x.v, c.truth
+		if not, ok := v.(*ssa.UnOp); ok && not.Op == token.NOT {
+			v, truth = not.X, !truth
+		}
+		switch v := v.(type) {
+		case *ssa.Extract:
+			if v.Tuple == ssa.Value(call) && isBool(r.Results[v.Index], !truth) {
+				return true
+			}
+		case *ssa.BinOp:
+			ex, ok := v.X.(*ssa.Extract)
+			if !ok || ex.Tuple != ssa.Value(call) || !isNil(v.Y) {
+				continue
+			}
+			isNilNow := v.Op == token.EQL && truth || v.Op == token.NEQ && !truth
+			res := r.Results[ex.Index]
+			if isNilNow && !isNil(res) && nonNil(val{f, res}, nil, 0) || !isNilNow && isNil(res) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// nonNil reports whether an error cannot be nil where the conditions hold.
+func nonNil(x val, known []cond, depth int) bool {
+	x = resolve(x)
+	if depth > 6 {
+		return false
+	}
+	for _, c := range known {
+		if testsError(c, x) {
+			return true
+		}
+	}
+	switch v := x.v.(type) {
+	case *ssa.MakeInterface:
+		if _, ok := v.X.Type().Underlying().(*types.Pointer); !ok {
+			return true
+		}
+		switch v.X.(type) {
+		case *ssa.Alloc:
+			return true
+		}
+	case *ssa.Phi:
+		for i, e := range v.Edges {
+			from := v.Block().Preds[i]
+			if e == ssa.Value(v) || !nonNil(val{x.f, e}, append(edgeConds(x.f, from, v.Block()), known...), depth+1) {
+				return false
+			}
+		}
+		return len(v.Edges) > 0
+	case *ssa.Call:
+		fn := v.Call.StaticCallee()
+		if fn == nil {
+			return false
+		}
+		switch fullName(fn) {
+		case "fmt.Errorf", "errors.New", "sigs.k8s.io/controller-runtime/pkg/reconcile.TerminalError":
+			return true
+		}
+		// Wrap(err, "...") of any package of errors is nil for nil.
+		if fn.Signature.Results().Len() == 1 && isError(fn.Signature.Results().At(0).Type()) {
+			for _, a := range v.Call.Args {
+				if isError(a.Type()) && nonNil(val{x.f, a}, known, depth+1) && isWrap(fn.Name()) {
+					return true
+				}
+			}
+		}
+		if fn.Signature.Params().Len() <= 2 && (fn.Name() == "Errorf" || fn.Name() == "New" && isErrorsPackage(fn)) {
+			return isErrorsPackage(fn)
+		}
+	}
+	return false
+}
+
+func isWrap(name string) bool {
+	switch name {
+	case "Wrap", "Wrapf", "WithStack", "WithMessage", "WithMessagef":
+		return true
+	}
+	return false
+}
+
+func isErrorsPackage(fn *ssa.Function) bool {
+	return fn.Pkg != nil && fn.Pkg.Pkg.Name() == "errors"
+}
+
+// testsError reports whether a condition tells that an error is not nil: it was compared
+// with nil, or found to be of some kind.
+func testsError(c cond, x val) bool {
+	v, truth := c.x.v, c.truth
+	if not, ok := v.(*ssa.UnOp); ok && not.Op == token.NOT {
+		v, truth = not.X, !truth
+	}
+	same := func(v ssa.Value) bool { return key(val{c.x.f, v}) == key(x) }
+	switch v := v.(type) {
+	case *ssa.BinOp:
+		if isNil(v.Y) && same(v.X) || isNil(v.X) && same(v.Y) {
+			return v.Op == token.NEQ && truth || v.Op == token.EQL && !truth
+		}
+	case *ssa.Call:
+		fn := v.Call.StaticCallee()
+		if fn == nil || !truth || len(v.Call.Args) == 0 || !same(v.Call.Args[0]) {
+			return false
+		}
+		switch fn.Name() {
+		case "Is", "As":
+			return isErrorsPackage(fn)
+		}
+		return fn.Pkg != nil && pkgPath(fn.Pkg.Pkg) == "k8s.io/apimachinery/pkg/api/errors"
+	}
+	return false
+}

@@ -1,0 +1,203 @@
+package requeuelint
+
+import (
+	"fmt"
+	"go/token"
+	"go/types"
+
+	"golang.org/x/tools/go/ssa"
+)
+
+// nils reports RQ007: an optional time that is used on the way to a wait, and that nobody
+// looks at for nil.
+func (p *program) nils(fn *ssa.Function, all []sink) {
+	f := p.root(fn)
+	reported := map[ssa.Value]bool{}
+	look := func(x val) {
+		for _, d := range derefs(x) {
+			field := d.field
+			if reported[d.load] || d.f.fn != fn && len(d.f.fn.Blocks) == 0 {
+				continue
+			}
+			reported[d.load] = true
+			if p.testedSomewhere(d.f.fn, field, map[*ssa.Function]bool{}) || fn != d.f.fn && p.testedSomewhere(fn, field, map[*ssa.Function]bool{}) {
+				continue
+			}
+			pos := d.load.Pos()
+			if d.f.fn != fn {
+				continue // reported there
+			}
+			p.report(finding{rule: "RQ007", pos: pos, end: pos + token.Pos(len(field.Name())),
+				message: fmt.Sprintf("%s is a pointer to a time, and nothing tests it for nil on the way to this wait: it panics; use requeue.TimeOf", field.Name())})
+		}
+	}
+	for _, s := range all {
+		look(val{f, s.wait})
+	}
+	for _, b := range fn.Blocks {
+		if r, ok := b.Instrs[len(b.Instrs)-1].(*ssa.Return); ok {
+			for i, x := range r.Results {
+				if isDuration(fn.Signature.Results().At(i).Type()) {
+					look(val{f, x})
+				}
+			}
+		}
+		// A test of a deadline that decides on a wait.
+		if branch, ok := b.Instrs[len(b.Instrs)-1].(*ssa.If); ok && len(all) > 0 {
+			for _, l := range boundsOf(cond{val{f, branch.Cond}, false, b}, 0) {
+				for _, t := range l.terms {
+					look(t.x)
+				}
+			}
+		}
+	}
+}
+
+// A dereference is a read of the time behind an optional field.
+type dereference struct {
+	f     *frame
+	load  ssa.Value // of the field that has the pointer
+	field *types.Var
+}
+
+// derefs lists the optional times that a wait is computed from.
+func derefs(x val) (found []dereference) {
+	seen := map[val]bool{}
+	var walk func(x val, depth int)
+	walk = func(x val, depth int) {
+		if seen[x] || depth > 30 {
+			return
+		}
+		seen[x] = true
+		sub := func(v ssa.Value) { walk(val{x.f, v}, depth+1) }
+		switch v := x.v.(type) {
+		case *ssa.Phi:
+			for _, e := range v.Edges {
+				sub(e)
+			}
+		case *ssa.BinOp:
+			sub(v.X)
+			sub(v.Y)
+		case *ssa.Convert:
+			sub(v.X)
+		case *ssa.ChangeType:
+			sub(v.X)
+		case *ssa.Call:
+			obj := calledObj(&v.Call)
+			_, isBuiltin := v.Call.Value.(*ssa.Builtin)
+			if isBuiltin || obj != nil && pkgPath(obj.Pkg()) == "time" {
+				for _, a := range v.Call.Args {
+					sub(a)
+				}
+			} else if _, at, ok := sinceOrUntil(v); ok {
+				sub(at)
+			}
+		case *ssa.UnOp:
+			if v.Op != token.MUL {
+				return
+			}
+			// *(&p.Time) of a p that was itself read from a field.
+			ptr := v.X
+			if fa, ok := v.X.(*ssa.FieldAddr); ok && isMetaTime(deref(fa.X.Type())) {
+				ptr = fa.X
+			}
+			if load, ok := ptr.(*ssa.UnOp); ok && load.Op == token.MUL && isMetaTime(deref(load.Type())) {
+				if fa, ok := load.X.(*ssa.FieldAddr); ok {
+					found = append(found, dereference{x.f, load, fieldVar(fa.X.Type(), fa.Field)})
+				}
+				return
+			}
+			if stored, ok := loaded(v); ok {
+				walk(val{x.f, stored}, depth+1)
+			}
+		}
+	}
+	walk(x, 0)
+	return found
+}
+
+// testedSomewhere reports whether a field is tested for nil, or set, in a function, in what
+// it calls, or in what leads to it.
+func (p *program) testedSomewhere(fn *ssa.Function, field *types.Var, seen map[*ssa.Function]bool) bool {
+	if seen[fn] || len(seen) > 100 {
+		return false
+	}
+	seen[fn] = true
+	if testsField(fn, field) {
+		return true
+	}
+	for _, b := range fn.Blocks {
+		for _, instr := range b.Instrs {
+			if call, ok := instr.(*ssa.Call); ok {
+				if callee := call.Call.StaticCallee(); callee != nil && len(callee.Blocks) > 0 && testsField(callee, field) {
+					return true
+				}
+			}
+		}
+	}
+	if fn.Parent() != nil && p.testedSomewhere(fn.Parent(), field, seen) {
+		return true
+	}
+	for _, call := range p.calls[fn] {
+		if p.testedSomewhere(call.Parent(), field, seen) {
+			return true
+		}
+	}
+	return false
+}
+
+func testsField(fn *ssa.Function, field *types.Var) bool {
+	for _, b := range fn.Blocks {
+		for _, instr := range b.Instrs {
+			var got ssa.Value
+			switch instr := instr.(type) {
+			case *ssa.FieldAddr:
+				if fieldVar(instr.X.Type(), instr.Field) != field {
+					continue
+				}
+				for _, r := range *instr.Referrers() {
+					switch r := r.(type) {
+					case *ssa.Store:
+						if r.Addr == ssa.Value(instr) {
+							return true
+						}
+					case *ssa.UnOp:
+						if usedInTest(r) {
+							return true
+						}
+					}
+				}
+				continue
+			case *ssa.Field:
+				if fieldVar(instr.X.Type(), instr.Field) != field {
+					continue
+				}
+				got = instr
+			default:
+				continue
+			}
+			if usedInTest(got) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// usedInTest reports whether a pointer is compared with nil, or handed to something that
+// may test it: a method of it, or a function.
+func usedInTest(v ssa.Value) bool {
+	for _, r := range *v.Referrers() {
+		switch r := r.(type) {
+		case *ssa.BinOp:
+			return true
+		case *ssa.Call:
+			return true
+		case *ssa.MakeInterface, *ssa.Phi, *ssa.Store:
+			return true
+		default:
+			_ = r
+		}
+	}
+	return false
+}

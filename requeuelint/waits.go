@@ -1,0 +1,568 @@
+package requeuelint
+
+import (
+	"fmt"
+	"go/ast"
+	"go/constant"
+	"go/token"
+	"go/types"
+	"regexp"
+	"strings"
+	"time"
+
+	"golang.org/x/tools/go/ssa"
+)
+
+// waits reports RQ001 and RQ003: waits that can be 0 or negative.
+func (p *program) waits(fn *ssa.Function, all []sink) {
+	for _, s := range all {
+		if s.family == loops && handlesEvent(fn) || requeuesToo(s) {
+			continue
+		}
+		f := p.root(fn)
+		o := p.sign(val{f, s.wait}, conds(f, s.at), s.at)
+		if !o.bad {
+			continue
+		}
+		if s.family == loops && (o.stale || o.zeroed) {
+			// Added at once, it is looked at again and found expired; or meant so.
+			continue
+		}
+		at, end := p.place(s)
+		how := p.says(o)
+		if o.stale && !p.slow(o, s) {
+			p.report(finding{rule: "RQ003", pos: at, end: end, fixes: p.fixWait(s, o),
+				message: fmt.Sprintf("the clock is read once to decide and again to wait (%s): in between, the deadline can pass, %s is then 0 or less and is dropped; decide and wait on one requeue.Plan", how, s.name)})
+			continue
+		}
+		what := "can be zero or negative here"
+		if o.zeroed {
+			what = "can be zero here, for a deadline that has passed"
+		}
+		p.report(finding{rule: "RQ001", pos: at, end: end, fixes: p.fixWait(s, o),
+			message: fmt.Sprintf("%s %s (%s): %s; use requeue.NextRequeue or a requeue.Plan, or check > 0", s.name, what, how, s.family)})
+	}
+}
+
+// says tells what makes a wait 0 or negative.
+func (p *program) says(o outcome) string {
+	if o.via != nil {
+		return o.via.Name() + ": " + o.says
+	}
+	v := o.origin.v
+	if node, ok := p.node(v.Pos()).(ast.Expr); ok {
+		if s := types.ExprString(node); len(s) <= 70 {
+			return s
+		}
+	}
+	if call, ok := v.(*ssa.Call); ok {
+		if obj := calledObj(&call.Call); obj != nil {
+			switch name := objName(obj); name {
+			case "time.Until", "time.Since":
+				return name
+			case "time.Time.Sub":
+				return "an instant minus now"
+			}
+		}
+	}
+	return "a time minus now"
+}
+
+// place returns where a sink is reported: the wait in the source.
+func (p *program) place(s sink) (pos, end token.Pos) {
+	switch n := p.node(s.pos).(type) {
+	case *ast.KeyValueExpr:
+		return n.Value.Pos(), n.Value.End()
+	case *ast.AssignStmt:
+		return n.Pos(), n.End()
+	case *ast.CallExpr:
+		return n.Pos(), n.End()
+	}
+	return s.pos, s.pos
+}
+
+// slow reports whether something that takes time lies between the test of a deadline and
+// the reading of the clock that the wait is computed from: a call that takes a context or
+// returns an error. If so the deadline can pass as well without two readings.
+func (p *program) slow(o outcome, s sink) bool {
+	from, f := o.check.at, o.check.f
+	var after ssa.Instruction
+	if o.from.v != nil {
+		call := o.from.v.(*ssa.Call)
+		from, f, after = call.Block(), o.from.f, call
+	}
+	if from == nil || f == nil {
+		return false
+	}
+	// Where the wait's clock is read, or the call that leads there, in the same function.
+	var until ssa.Instruction
+	if i, ok := o.origin.v.(ssa.Instruction); ok {
+		g := o.origin.f
+		for g != nil && g.fn != f.fn && g.parent != nil {
+			i, g = g.call, g.parent
+		}
+		if g != nil && g.fn == f.fn {
+			until = i
+		}
+	}
+	if until == nil {
+		return false
+	}
+	for _, b := range f.fn.Blocks {
+		if !reaches(from, b) || !reaches(b, until.Block()) {
+			continue
+		}
+		if b == from && after == nil && b != until.Block() {
+			continue // the test ends the block
+		}
+		passed := after == nil || b != from
+		for _, instr := range b.Instrs {
+			if instr == until {
+				break
+			}
+			if passed {
+				if call, ok := instr.(*ssa.Call); ok && takesTime(call) {
+					return true
+				}
+			}
+			passed = passed || instr == after
+		}
+	}
+	return false
+}
+
+func takesTime(call *ssa.Call) bool {
+	obj := calledObj(&call.Call)
+	if obj == nil || obj.Pkg() == nil {
+		return false
+	}
+	if path := pkgPath(obj.Pkg()); strings.Contains(path, "log") || strings.HasPrefix(path, "k8s.io/apimachinery/") ||
+		path == "fmt" || path == "errors" || path == "context" || path == "time" {
+		return false
+	}
+	sig := call.Call.Signature()
+	for i := range sig.Results().Len() {
+		if isError(sig.Results().At(i).Type()) {
+			return true
+		}
+	}
+	for i := range sig.Params().Len() {
+		if isNamed(sig.Params().At(i).Type(), "context", "Context") {
+			return true
+		}
+	}
+	return false
+}
+
+// errors reports RQ002, and RQ008 for a deadline that is returned with an error.
+func (p *program) errors(fn *ssa.Function) {
+	results := fn.Signature.Results()
+	if results.Len() != 2 || !isResult(results.At(0).Type()) || !isError(results.At(1).Type()) {
+		return
+	}
+	f := p.root(fn)
+	for _, b := range fn.Blocks {
+		r, ok := b.Instrs[len(b.Instrs)-1].(*ssa.Return)
+		if !ok || len(r.Results) != 2 || isNil(r.Results[1]) {
+			continue
+		}
+		known := conds(f, b)
+		if !nonNil(val{f, r.Results[1]}, known, 0) && !p.isFailure(f, r.Results[1], known) {
+			continue
+		}
+		if call := resultCall(r.Results[0]); call != nil {
+			if !p.keepsWait(fn) {
+				p.report(finding{rule: "RQ008", pos: r.Pos(), end: r.Pos() + token.Pos(len("return")), fixes: p.fixFailed(call),
+					message: "deadlinequeue.Result is returned with an error: controller-runtime ignores its RequeueAfter and warns each time; use deadlinequeue.Failed"})
+			}
+			continue
+		}
+		wait := waitOf(r.Results[0], b)
+		if wait == nil || p.keepsWait(fn) {
+			continue
+		}
+		p.report(finding{rule: "RQ002", pos: r.Pos(), end: r.Pos() + token.Pos(len("return")),
+			message: "RequeueAfter is dropped, as the error returned with it is not nil: controller-runtime then asks its rate limiter; return one of the two, or the retry as a wait and no error"})
+	}
+}
+
+// waitOf returns the wait that a returned result has, or nil if it has none or may have
+// none.
+func waitOf(v ssa.Value, at *ssa.BasicBlock) ssa.Value {
+	load, ok := v.(*ssa.UnOp)
+	if !ok || load.Op != token.MUL {
+		return nil
+	}
+	addr, ok := load.X.(*ssa.Alloc)
+	if !ok || len(stores(addr)) > 0 || addr.Referrers() == nil {
+		return nil
+	}
+	var last *ssa.Store
+	for _, instr := range *addr.Referrers() {
+		fa, ok := instr.(*ssa.FieldAddr)
+		if !ok || fieldVar(fa.X.Type(), fa.Field).Name() != "RequeueAfter" {
+			continue
+		}
+		for _, s := range stores(fa) {
+			if last != nil || !s.Block().Dominates(at) {
+				return nil
+			}
+			last = s
+		}
+	}
+	if last == nil || isZero(last.Val) {
+		return nil
+	}
+	return last.Val
+}
+
+// resultCall returns the call of deadlinequeue.Result that gave a value.
+func resultCall(v ssa.Value) *ssa.Call {
+	call, ok := v.(*ssa.Call)
+	if !ok {
+		return nil
+	}
+	if obj := calledObj(&call.Call); obj != nil && objName(obj) == queuePath+".Result" {
+		return call
+	}
+	return nil
+}
+
+// isFailure reports whether an error is a parameter that nobody tests: a function that is
+// handed an error along with its work is called for it. If calls are known, one of them
+// must be with an error that is not nil.
+func (p *program) isFailure(f *frame, v ssa.Value, known []cond) bool {
+	param, ok := v.(*ssa.Parameter)
+	if !ok {
+		return false
+	}
+	for _, c := range known {
+		if b, ok := c.x.v.(*ssa.BinOp); ok && (b.X == v || b.Y == v) {
+			return false
+		}
+	}
+	i := paramIndex(param)
+	calls := p.calls[f.fn]
+	for _, call := range calls {
+		g := p.root(call.Parent())
+		if i < len(call.Call.Args) && nonNil(val{g, call.Call.Args[i]}, conds(g, call.Block()), 0) {
+			return true
+		}
+	}
+	return len(calls) == 0
+}
+
+// keepsWait reports whether a caller of a function makes use of the wait although there is
+// an error: it returns the wait without the error, or looks at it.
+func (p *program) keepsWait(fn *ssa.Function) bool {
+	for _, call := range p.calls[fn] {
+		var result, err *ssa.Extract
+		for _, instr := range *call.Referrers() {
+			if ex, ok := instr.(*ssa.Extract); ok {
+				if ex.Index == 0 {
+					result = ex
+				} else {
+					err = ex
+				}
+			}
+		}
+		if result == nil {
+			continue
+		}
+		for _, instr := range *result.Referrers() {
+			switch instr := instr.(type) {
+			case *ssa.Return:
+				last := instr.Results[len(instr.Results)-1]
+				if err == nil || last != ssa.Value(err) && (isNil(last) || !isError(last.Type())) {
+					return true
+				}
+			case *ssa.Field, *ssa.Store, *ssa.Phi, *ssa.Call:
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// merges reports RQ004: a merge of waits in which 0 or a negative wins.
+func (p *program) merges(fn *ssa.Function) {
+	f := p.root(fn)
+	for _, b := range fn.Blocks {
+		for _, instr := range b.Instrs {
+			switch instr := instr.(type) {
+			case *ssa.Call:
+				bi, ok := instr.Call.Value.(*ssa.Builtin)
+				if !ok || bi.Name() != "min" || !isDuration(instr.Type()) {
+					continue
+				}
+				if p.zeroWins(f, instr, b) {
+					pos, end := instr.Pos(), instr.Pos()
+					var fixes []fix
+					if n, ok := p.node(instr.Pos()).(*ast.CallExpr); ok {
+						pos, end = n.Pos(), n.End()
+						fixes = p.replaceCallee(n, "Soonest", "merge with requeue.Soonest")
+					}
+					p.report(finding{rule: "RQ004", pos: pos, end: end, fixes: fixes,
+						message: "min lets a wait of 0, which means none, or a negative one win, and the others are lost; use requeue.Soonest"})
+				}
+			case *ssa.If:
+				p.comparedMerge(f, instr, b)
+			}
+		}
+	}
+}
+
+// zeroWins reports whether an argument of min is a wait in which 0 means none.
+func (p *program) zeroWins(f *frame, call *ssa.Call, b *ssa.BasicBlock) bool {
+	known := conds(f, b)
+	checks := bounds(known)
+	fields, none := 0, 0
+	for _, a := range call.Call.Args {
+		x := val{f, a}
+		if state, _ := check(linearOf(x), checks); state == holds || tested(f, a, b) {
+			continue
+		}
+		if resultField(a) != nil {
+			fields++
+			continue
+		}
+		if c, ok := resolve(x).v.(*ssa.Call); ok {
+			if o := p.sign(val{f, c}, known, b); o.none && !o.bad {
+				none++
+			}
+		}
+	}
+	return fields > 0 || none > 0 && p.flowsToDrop(call)
+}
+
+// flowsToDrop reports whether a value is a wait for controller-runtime.
+func (p *program) flowsToDrop(v ssa.Value) bool {
+	for _, s := range p.sinks(v.Parent()) {
+		if s.family == drops && resolve(val{p.root(v.Parent()), s.wait}).v == v {
+			return true
+		}
+	}
+	return false
+}
+
+// tested reports whether a value is compared with 0 anywhere before a block.
+func tested(f *frame, v ssa.Value, b *ssa.BasicBlock) bool {
+	k := key(val{f, v})
+	for _, from := range f.fn.Blocks {
+		if !reaches(from, b) {
+			continue
+		}
+		for _, instr := range from.Instrs {
+			if op, ok := instr.(*ssa.BinOp); ok && (op.Op == token.GTR || op.Op == token.LEQ || op.Op == token.LSS || op.Op == token.GEQ) {
+				if isZero(op.Y) && key(val{f, op.X}) == k || isZero(op.X) && key(val{f, op.Y}) == k {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// resultField returns what has the RequeueAfter that a value was read from.
+func resultField(v ssa.Value) ssa.Value {
+	switch v := v.(type) {
+	case *ssa.Field:
+		if isResult(v.X.Type()) && fieldVar(v.X.Type(), v.Field).Name() == "RequeueAfter" {
+			return v.X
+		}
+	case *ssa.UnOp:
+		if fa, ok := v.X.(*ssa.FieldAddr); ok && v.Op == token.MUL && isResult(fa.X.Type()) &&
+			fieldVar(fa.X.Type(), fa.Field).Name() == "RequeueAfter" {
+			return fa.X
+		}
+	}
+	return nil
+}
+
+// comparedMerge reports a merge by comparison: if a.RequeueAfter < b.RequeueAfter, a is
+// taken, and nothing has told that it is above 0.
+func (p *program) comparedMerge(f *frame, branch *ssa.If, b *ssa.BasicBlock) {
+	cmp, ok := branch.Cond.(*ssa.BinOp)
+	if !ok {
+		return
+	}
+	x, y := resultField(cmp.X), resultField(cmp.Y)
+	if x == nil || y == nil || key(val{f, x}) == key(val{f, y}) {
+		return
+	}
+	var smaller ssa.Value
+	var owner ssa.Value
+	switch cmp.Op {
+	case token.LSS, token.LEQ:
+		smaller, owner = cmp.X, x
+	case token.GTR, token.GEQ:
+		smaller, owner = cmp.Y, y
+	default:
+		return
+	}
+	if !takes(f, branch.Block().Succs[0], b, owner, smaller) {
+		return
+	}
+	known := bounds(conds(f, b))
+	if state, _ := check(linearOf(val{f, smaller}), known); state == holds || tested(f, smaller, b) {
+		return
+	}
+	pos, end := cmp.Pos(), cmp.Pos()
+	var fixes []fix
+	if n, ok := p.node(cmp.Pos()).(*ast.BinaryExpr); ok {
+		pos, end = n.Pos(), n.End()
+		less := n.X
+		if cmp.Op == token.GTR || cmp.Op == token.GEQ {
+			less = n.Y
+		}
+		fixes = p.replace(n, "merge with requeue.Soonest", func(q string) string {
+			return fmt.Sprintf("%s.Soonest(%s, %s) == %s", q, p.text(n.X), p.text(n.Y), p.text(less))
+		})
+	}
+	p.report(finding{rule: "RQ004", pos: pos, end: end, fixes: fixes,
+		message: "the shorter RequeueAfter is taken, also if it is 0 or negative, which means none, and the other is lost; use requeue.Soonest"})
+}
+
+// takes reports whether the smaller of two results is taken in a branch.
+func takes(f *frame, succ, from *ssa.BasicBlock, owner, smaller ssa.Value) bool {
+	k, ks := key(val{f, owner}), key(val{f, smaller})
+	is := func(v ssa.Value) bool {
+		if v == nil {
+			return false
+		}
+		s := key(val{f, v})
+		return s == k || s == ks
+	}
+	for _, instr := range succ.Instrs {
+		switch instr := instr.(type) {
+		case *ssa.Return:
+			for _, r := range instr.Results {
+				if is(r) {
+					return true
+				}
+			}
+		case *ssa.Store:
+			if is(instr.Val) {
+				return true
+			}
+		case *ssa.Phi:
+			for i, e := range instr.Edges {
+				if instr.Block().Preds[i] == from && is(e) {
+					return true
+				}
+			}
+		}
+	}
+	for _, next := range succ.Succs {
+		if len(succ.Preds) != 1 {
+			break
+		}
+		for _, instr := range next.Instrs {
+			if phi, ok := instr.(*ssa.Phi); ok {
+				for i, e := range phi.Edges {
+					if phi.Block().Preds[i] == succ && is(e) {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
+}
+
+var timeoutName = regexp.MustCompile(`(?i)timeout|deadline|ttl|expir|grace|lifetime|maxage|maxwait|maxduration|validuntil|notafter`)
+
+// shortest is the shortest fixed interval that is reported as late.
+const shortest = 10 * time.Second
+
+// late reports RQ005: a constant wait where a deadline is tested.
+func (p *program) late(fn *ssa.Function, all []sink) {
+	f := p.root(fn)
+	for _, s := range all {
+		if s.family != drops {
+			continue
+		}
+		c, ok := s.wait.(*ssa.Const)
+		if !ok || c.Value == nil || c.Value.Kind() != constant.Int {
+			continue
+		}
+		n, _ := constant.Int64Val(c.Value)
+		if time.Duration(n) < shortest {
+			continue
+		}
+		for _, k := range conds(f, s.at) {
+			b, l, ok := p.deadlineTest(k)
+			if !ok {
+				continue
+			}
+			// A timeout that is known, and ten times as long, is not missed by much.
+			if t := constantTimeout(l); t > 0 && int64(t) >= 10*n {
+				continue
+			}
+			pos, end := p.place(s)
+			p.report(finding{rule: "RQ005", pos: pos, end: end, fixes: p.fixLate(s, k, l),
+				message: fmt.Sprintf("a deadline is tested (line %d) and then waited for by a fixed %s: it is noticed up to that much late; use requeue.NextRequeue or a requeue.Plan",
+					p.pass.Fset.Position(b.Pos()).Line, time.Duration(n))})
+			break
+		}
+	}
+}
+
+// constantTimeout returns the constant of start + constant - now.
+func constantTimeout(l linear) time.Duration { return time.Duration(l.c) }
+
+// deadlineTest tells a test of a deadline that has not come: by what is compared, and by
+// the name of what it is compared with.
+func (p *program) deadlineTest(c cond) (ssa.Value, linear, bool) {
+	x := c.x
+	for {
+		not, ok := x.v.(*ssa.UnOp)
+		if !ok || not.Op != token.NOT {
+			break
+		}
+		x.v, c.truth = not.X, !c.truth
+	}
+	for _, l := range boundsOf(cond{x, c.truth, c.at}, 0) {
+		if !l.remaining() {
+			continue
+		}
+		named, instants := false, 0
+		for k, t := range l.terms {
+			if t.clock || t.coef < 0 {
+				continue
+			}
+			if isTime(t.x.v.Type()) {
+				instants++
+			}
+			if r, _ := derived(t.x, 0); r != "" {
+				instants = 2 // the next run of a schedule
+			}
+			if timeoutName.MatchString(p.nameOf(t.x, k)) {
+				named = true
+			}
+		}
+		if instants == 1 && named {
+			return x.v, l, true
+		}
+	}
+	return nil, linear{}, false
+}
+
+// nameOf returns the names that a value goes by in the source.
+func (p *program) nameOf(x val, k string) string {
+	switch v := x.v.(type) {
+	case *ssa.Call:
+		if obj := calledObj(&v.Call); obj != nil {
+			return obj.Name()
+		}
+	case *ssa.Extract:
+		if call, ok := v.Tuple.(*ssa.Call); ok {
+			if obj := calledObj(&call.Call); obj != nil {
+				return obj.Name()
+			}
+		}
+	case *ssa.Phi:
+		return v.Comment
+	}
+	return k
+}
