@@ -23,7 +23,7 @@ type frame struct {
 }
 
 // maxDepth is how many calls within a package are followed.
-const maxDepth = 4
+const maxDepth = 6
 
 func (f *frame) depth() int {
 	n := 0

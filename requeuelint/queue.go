@@ -6,7 +6,6 @@ import (
 	"go/types"
 	"sort"
 	"strings"
-
 )
 
 // A queueFact says what a package has to do with deadlinequeue.
@@ -79,5 +78,3 @@ func (p *program) queues() {
 			message: fmt.Sprintf("deadlinequeue.Result is used (%s), but this program never sets controller.Options.NewQueue: a stock queue takes the deadlines for priorities; use deadlinequeue.NewQueue", where)})
 	}
 }
-
-

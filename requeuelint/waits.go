@@ -19,12 +19,11 @@ func (p *program) waits(fn *ssa.Function, all []sink) {
 		if s.family == loops && handlesEvent(fn) || requeuesToo(s) {
 			continue
 		}
-		f := p.root(fn)
-		o := p.sign(val{f, s.wait}, conds(f, s.at), s.at)
+		o := p.worst(s)
 		if !o.bad {
 			continue
 		}
-		if s.family == loops && (o.stale || o.zeroed) {
+		if s.family == loops && (o.stale || o.zeroed || p.predicate(o, s)) {
 			// Added at once, it is looked at again and found expired; or meant so.
 			continue
 		}
@@ -42,6 +41,144 @@ func (p *program) waits(fn *ssa.Function, all []sink) {
 		p.report(finding{rule: "RQ001", pos: at, end: end, fixes: p.fixWait(s, o),
 			message: fmt.Sprintf("%s %s (%s): %s; use requeue.NextRequeue or a requeue.Plan, or check > 0", s.name, what, how, s.family)})
 	}
+}
+
+// worst is the outcome of a wait by itself and, if it can be 0 or less, as its function is
+// called in the package: a caller may know more, of a deadline that it hands in.
+func (p *program) worst(s sink) outcome {
+	f := p.root(s.fn)
+	o := p.sign(val{f, s.wait}, conds(f, s.at), s.at)
+	if !o.bad || len(p.calls[s.fn]) == 0 {
+		return o
+	}
+	for _, f := range p.contexts(s.fn, 0) {
+		if o := p.sign(val{f, s.wait}, conds(f, s.at), s.at); o.bad {
+			return o
+		}
+	}
+	return outcome{}
+}
+
+// contexts are the frames that a function of the package is called in, or the function by
+// itself.
+func (p *program) contexts(fn *ssa.Function, depth int) (all []*frame) {
+	calls := p.calls[fn]
+	if len(calls) == 0 || len(calls) > 8 || depth >= 2 {
+		return []*frame{p.root(fn)}
+	}
+	for _, call := range calls {
+		if call.Parent() == fn {
+			continue
+		}
+		for _, parent := range p.contexts(call.Parent(), depth+1) {
+			if f := parent.enter(call); f != nil {
+				all = append(all, f)
+			}
+		}
+	}
+	if len(all) == 0 {
+		all = []*frame{p.root(fn)}
+	}
+	return all
+}
+
+var (
+	testName = regexp.MustCompile(`(?i)timed?_?out|expired?|exceed|overdue|deadline|passed|elapsed`)
+	words    = regexp.MustCompile(`[A-Z]?[a-z]+`)
+	generic  = regexp.MustCompile(`^(?i:get|is|has|have|timed?|out|timeout|expire[ds]?|deadline|duration|time|at|start|started|status|spec|field|for|after|ttl|seconds|long|a)$`)
+)
+
+// predicate reports whether, before a sink, a function of another package has told of the
+// same object whether it has timed out. What it tests is known by its name only: HasTimedOut
+// is not about TasksTimeout.
+func (p *program) predicate(o outcome, s sink) bool {
+	if o.origin.f == nil {
+		return false
+	}
+	for f := o.origin.f; f != nil; f = f.parent {
+		for _, b := range f.fn.Blocks {
+			for _, instr := range b.Instrs {
+				call, ok := instr.(*ssa.Call)
+				if !ok {
+					continue
+				}
+				obj := calledObj(&call.Call)
+				if obj == nil || !testName.MatchString(obj.Name()) || !yieldsBool(call) {
+					continue
+				}
+				if f.fn == s.fn && !reaches(b, s.at) {
+					continue
+				}
+				for _, a := range operands(call) {
+					if p.tells(obj.Name(), a, f, o.form) {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
+}
+
+func yieldsBool(call *ssa.Call) bool {
+	b, ok := call.Type().Underlying().(*types.Basic)
+	return ok && b.Kind() == types.Bool
+}
+
+// operands are the receiver and the arguments of a call.
+func operands(call *ssa.Call) []ssa.Value {
+	all := call.Call.Args
+	if call.Call.IsInvoke() {
+		all = append([]ssa.Value{call.Call.Value}, all...)
+	}
+	return all
+}
+
+func (p *program) tells(name string, of ssa.Value, f *frame, l linear) bool {
+	object := baseKey(val{f, of})
+	known := strings.ToLower(name)
+	if n, ok := types.Unalias(deref(of.Type())).(*types.Named); ok {
+		known += strings.ToLower(n.Obj().Name())
+	}
+	shared := false
+	for k, t := range l.terms {
+		if t.clock || t.coef < 0 || baseKey(t.x) != object {
+			continue
+		}
+		shared = true
+		last := p.nameOf(t.x, k)
+		last = last[strings.LastIndexByte(last, '.')+1:]
+		for _, w := range words.FindAllString(last, -1) {
+			if !generic.MatchString(w) && !strings.Contains(known, strings.ToLower(w)) {
+				return false
+			}
+		}
+	}
+	return shared
+}
+
+// baseKey is the key of the object that a value was read from.
+func baseKey(x val) string {
+	for range 20 {
+		x = resolve(x)
+		switch v := x.v.(type) {
+		case *ssa.UnOp:
+			x.v = v.X
+		case *ssa.FieldAddr:
+			x.v = v.X
+		case *ssa.Field:
+			x.v = v.X
+		case *ssa.Call:
+			if all := operands(v); len(all) > 0 && clockReading(v) == nil {
+				x.v = all[0]
+				continue
+			}
+			return key(x)
+		default:
+			return key(x)
+		}
+	}
+	return key(x)
 }
 
 // says tells what makes a wait 0 or negative.
@@ -163,7 +300,7 @@ func (p *program) errors(fn *ssa.Function) {
 	f := p.root(fn)
 	for _, b := range fn.Blocks {
 		r, ok := b.Instrs[len(b.Instrs)-1].(*ssa.Return)
-		if !ok || len(r.Results) != 2 || isNil(r.Results[1]) {
+		if !ok || len(r.Results) != 2 || isNil(resolve(val{f, r.Results[1]}).v) {
 			continue
 		}
 		known := conds(f, b)
@@ -194,7 +331,14 @@ func waitOf(v ssa.Value, at *ssa.BasicBlock) ssa.Value {
 		return nil
 	}
 	addr, ok := load.X.(*ssa.Alloc)
-	if !ok || len(stores(addr)) > 0 || addr.Referrers() == nil {
+	if !ok || addr.Referrers() == nil {
+		return nil
+	}
+	if len(stores(addr)) > 0 {
+		// A result of a function with a defer, which is stored before it is returned.
+		if s := lastStore(load, addr); s != nil {
+			return waitOf(s.Val, at)
+		}
 		return nil
 	}
 	var last *ssa.Store
@@ -276,9 +420,31 @@ func (p *program) keepsWait(fn *ssa.Function) bool {
 				if err == nil || last != ssa.Value(err) && (isNil(last) || !isError(last.Type())) {
 					return true
 				}
-			case *ssa.Field, *ssa.Store, *ssa.Phi, *ssa.Call:
+			case *ssa.Store:
+				if !storedWith(instr, err) {
+					return true
+				}
+			case *ssa.Field, *ssa.Phi, *ssa.Call:
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// storedWith reports whether a result is stored to be returned with its error, as it is in
+// a function with a defer.
+func storedWith(s *ssa.Store, err *ssa.Extract) bool {
+	if err == nil {
+		return false
+	}
+	b := s.Block()
+	if _, ok := b.Instrs[len(b.Instrs)-1].(*ssa.Return); !ok {
+		return false
+	}
+	for _, instr := range b.Instrs {
+		if other, ok := instr.(*ssa.Store); ok && other.Val == ssa.Value(err) {
+			return true
 		}
 	}
 	return false
@@ -387,7 +553,7 @@ func (p *program) comparedMerge(f *frame, branch *ssa.If, b *ssa.BasicBlock) {
 		return
 	}
 	x, y := resultField(cmp.X), resultField(cmp.Y)
-	if x == nil || y == nil || key(val{f, x}) == key(val{f, y}) {
+	if x == nil || y == nil || ownerKey(f, x) == ownerKey(f, y) {
 		return
 	}
 	var smaller ssa.Value
@@ -423,9 +589,20 @@ func (p *program) comparedMerge(f *frame, branch *ssa.If, b *ssa.BasicBlock) {
 		message: "the shorter RequeueAfter is taken, also if it is 0 or negative, which means none, and the other is lost; use requeue.Soonest"})
 }
 
+// ownerKey is the key of a result: of a variable that is assigned once, such as a parameter
+// whose address is taken, that of what is assigned.
+func ownerKey(f *frame, v ssa.Value) string {
+	if a, ok := v.(*ssa.Alloc); ok {
+		if s := stores(a); len(s) == 1 {
+			return key(val{f, s[0].Val})
+		}
+	}
+	return key(val{f, v})
+}
+
 // takes reports whether the smaller of two results is taken in a branch.
 func takes(f *frame, succ, from *ssa.BasicBlock, owner, smaller ssa.Value) bool {
-	k, ks := key(val{f, owner}), key(val{f, smaller})
+	k, ks := ownerKey(f, owner), key(val{f, smaller})
 	is := func(v ssa.Value) bool {
 		if v == nil {
 			return false

@@ -1,0 +1,13 @@
+// Package deadlinequeue stands in for the real one.
+package deadlinequeue
+
+import (
+	"github.com/requeue-go/requeue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+func Result(d requeue.Decision) reconcile.Result { return reconcile.Result{RequeueAfter: d.After} }
+
+func Failed(d requeue.Decision) reconcile.Result { return reconcile.Result{} }
+
+func NewQueue(name string) any { return nil }
