@@ -355,7 +355,7 @@ func looksAtSign(f *frame, v ssa.Value) bool {
 				continue
 			}
 			// x < y: the result is the smaller side, and the other is not a ceiling.
-			if key(val{f, x}) == k && (isZero(y) || op.Op == token.LSS && isConst(y) && small(y)) {
+			if key(val{f, x}) == k && (isConst(y) && small(y) || isFactor(f, v, y)) {
 				return true
 			}
 		}
@@ -374,4 +374,14 @@ func (p *program) overflow(v ssa.Value, message string) {
 func isConst(v ssa.Value) bool {
 	_, ok := v.(*ssa.Const)
 	return ok
+}
+
+// isFactor reports whether a value is what a product has been made of, as in d < base.
+func isFactor(f *frame, product, v ssa.Value) bool {
+	b, ok := product.(*ssa.BinOp)
+	if !ok {
+		return false
+	}
+	k := key(val{f, v})
+	return key(val{f, b.X}) == k || key(val{f, b.Y}) == k
 }
