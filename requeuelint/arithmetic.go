@@ -78,7 +78,7 @@ func (p *program) scaled(f *frame, quo *ssa.BinOp) {
 		if n == 0 || math.MaxInt64/n >= int64(tenYears) || !spans(mul.X) && !spans(mul.Y) {
 			return
 		}
-	} else if !spans(mul.X) && !spans(mul.Y) {
+	} else if !spans(mul.X) && !spans(mul.Y) || p.bounded(f, y, mul.Block()) {
 		return
 	}
 	p.overflow(quo, "d * n / m overflows in d * n before it is divided: a long duration becomes a negative one; use requeue.Between, or divide first")

@@ -74,7 +74,7 @@ func run(pass *analysis.Pass) (any, error) {
 		calls: map[*ssa.Function][]*ssa.Call{},
 	}
 	// This library keeps its promises, which an analysis of its code cannot see.
-	if path := pkgPath(pass.Pkg); path == requeuePath || path == queuePath {
+	if path := pkgPath(pass.Pkg); path == requeuePath || path == queuePath || path == "time" {
 		return p, nil
 	}
 	p.queues()
@@ -91,7 +91,7 @@ func run(pass *analysis.Pass) (any, error) {
 // matters reports whether a package has anything that a rule looks at. Most packages have
 // not, and to build SSA of one takes as long as to check its types.
 func (p *program) matters() bool {
-	for id, obj := range p.pass.TypesInfo.Uses {
+	for _, obj := range p.pass.TypesInfo.Uses {
 		fn, ok := obj.(*types.Func)
 		if !ok {
 			if v, ok := obj.(*types.Var); ok && v.IsField() && (v.Name() == "RequeueAfter" || v.Name() == "After") {
@@ -105,7 +105,9 @@ func (p *program) matters() bool {
 		if i, _ := sinkCall(fn); i >= 0 {
 			return true
 		}
-		switch fn.Pkg().Path() {
+		switch pkgPath(fn.Pkg()) {
+		case queuePath:
+			return true
 		case "time":
 			switch fn.Name() {
 			case "Until", "Since", "Sub":
@@ -124,7 +126,6 @@ func (p *program) matters() bool {
 				return true
 			}
 		}
-		_ = id
 	}
 	// Shifts and products of durations.
 	found := false

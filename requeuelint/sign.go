@@ -291,7 +291,7 @@ func (e *evaluation) call(x val, v *ssa.Call, result int, known []cond, at *ssa.
 		return outcome{}
 	}
 	fn := v.Call.StaticCallee()
-	if fn == nil {
+	if _, _, ok := sinceOrUntil(v); ok || fn == nil {
 		return outcome{}
 	}
 	switch fullName(fn) {

@@ -4,6 +4,7 @@ import (
 	"go/token"
 	"go/types"
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/tools/go/ssa"
@@ -175,7 +176,20 @@ func requeuesToo(s sink) bool {
 	if fa.X.Referrers() == nil {
 		return false
 	}
+	uses := *fa.X.Referrers()
+	// A literal that is assigned to a variable.
 	for _, instr := range *fa.X.Referrers() {
+		load, ok := instr.(*ssa.UnOp)
+		if !ok || load.Referrers() == nil {
+			continue
+		}
+		for _, r := range *load.Referrers() {
+			if st, ok := r.(*ssa.Store); ok && st.Val == ssa.Value(load) && st.Addr.Referrers() != nil {
+				uses = slices.Concat(uses, *st.Addr.Referrers())
+			}
+		}
+	}
+	for _, instr := range uses {
 		other, ok := instr.(*ssa.FieldAddr)
 		if !ok || other.Referrers() == nil {
 			continue

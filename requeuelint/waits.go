@@ -334,7 +334,7 @@ func waitOf(v ssa.Value, at *ssa.BasicBlock) ssa.Value {
 	if !ok || addr.Referrers() == nil {
 		return nil
 	}
-	if len(stores(addr)) > 0 {
+	if !onlyZeroes(stores(addr)) {
 		// A result of a function with a defer, which is stored before it is returned.
 		if s := lastStore(load, addr); s != nil {
 			return waitOf(s.Val, at)
@@ -358,6 +358,16 @@ func waitOf(v ssa.Value, at *ssa.BasicBlock) ssa.Value {
 		return nil
 	}
 	return last.Val
+}
+
+// onlyZeroes reports whether nothing but the zero value is stored.
+func onlyZeroes(all []*ssa.Store) bool {
+	for _, s := range all {
+		if c, ok := s.Val.(*ssa.Const); !ok || c.Value != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // resultCall returns the call of deadlinequeue.Result that gave a value.
@@ -699,7 +709,7 @@ func (p *program) deadlineTest(c cond) (ssa.Value, linear, bool) {
 		}
 		x.v, c.truth = not.X, !c.truth
 	}
-	for _, l := range boundsOf(cond{x, c.truth, c.at}, 0) {
+	for _, l := range testedForms(cond{x, c.truth, c.at}, 0) {
 		if !l.remaining() {
 			continue
 		}
@@ -723,6 +733,32 @@ func (p *program) deadlineTest(c cond) (ssa.Value, linear, bool) {
 		}
 	}
 	return nil, linear{}, false
+}
+
+// testedForms are the bounds of a condition, and of all that it is made of: of a predicate
+// that says that there is a timeout, and that it has passed.
+func testedForms(c cond, depth int) []linear {
+	found := boundsOf(c, 0)
+	if len(found) > 0 || depth > 4 {
+		return found
+	}
+	switch v := c.x.v.(type) {
+	case *ssa.Phi:
+		for _, e := range v.Edges {
+			found = append(found, testedForms(cond{val{c.x.f, e}, c.truth, c.at}, depth+1)...)
+		}
+	case *ssa.Call:
+		g := c.x.f.enter(v)
+		if g == nil {
+			return nil
+		}
+		for _, b := range g.fn.Blocks {
+			if r, ok := b.Instrs[len(b.Instrs)-1].(*ssa.Return); ok && len(r.Results) == 1 {
+				found = append(found, testedForms(cond{val{g, r.Results[0]}, c.truth, c.at}, depth+1)...)
+			}
+		}
+	}
+	return found
 }
 
 // nameOf returns the names that a value goes by in the source.

@@ -1,0 +1,117 @@
+package rq002
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+func work() error { return nil }
+
+// Positive.
+
+func tested() (ctrl.Result, error) {
+	if err := work(); err != nil {
+		return ctrl.Result{RequeueAfter: time.Minute}, err // want `RQ002`
+	}
+	return ctrl.Result{}, nil
+}
+
+func wrapped(wait time.Duration) (ctrl.Result, error) {
+	err := work()
+	if err == nil {
+		return ctrl.Result{}, nil
+	}
+	return ctrl.Result{RequeueAfter: wait}, fmt.Errorf("work: %w", err) // want `RQ002`
+}
+
+func made() (ctrl.Result, error) {
+	return ctrl.Result{Requeue: true, RequeueAfter: time.Minute}, errors.New("not yet") // want `RQ002`
+}
+
+func ofAKind() (ctrl.Result, error) {
+	err := work()
+	if apierrors.IsNotFound(err) {
+		return ctrl.Result{RequeueAfter: time.Minute}, err // want `RQ002`
+	}
+	return ctrl.Result{}, err
+}
+
+func variable() (ctrl.Result, error) {
+	result := ctrl.Result{}
+	result.RequeueAfter = time.Minute
+	if err := work(); err != nil {
+		return result, err // want `RQ002`
+	}
+	return result, nil
+}
+
+func deferred() (_ ctrl.Result, err error) {
+	defer func() { _ = work() }()
+	if err := work(); err != nil {
+		return ctrl.Result{RequeueAfter: time.Minute}, err // want `RQ002`
+	}
+	return ctrl.Result{}, nil
+}
+
+func handed(err error) (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: time.Minute}, fmt.Errorf("failed: %w", err) // want `RQ002`
+}
+
+// Negative.
+
+// The wait counts if the work succeeds, and if not the error does.
+func either() (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: time.Minute}, work()
+}
+
+func eitherVariable() (ctrl.Result, error) {
+	err := work()
+	return ctrl.Result{RequeueAfter: time.Minute}, err
+}
+
+func ignoring() (ctrl.Result, error) {
+	if err := work(); err != nil {
+		return ctrl.Result{RequeueAfter: time.Minute}, ignore(err)
+	}
+	return ctrl.Result{}, nil
+}
+
+func ignore(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+func noWait() (ctrl.Result, error) {
+	if err := work(); err != nil {
+		return ctrl.Result{Requeue: true}, err
+	}
+	return ctrl.Result{RequeueAfter: time.Minute}, nil
+}
+
+// The caller takes the wait and handles the error.
+func caller() (ctrl.Result, error) {
+	result, err := part()
+	if err != nil {
+		fmt.Println(err)
+		return result, nil
+	}
+	return ctrl.Result{}, nil
+}
+
+func part() (ctrl.Result, error) {
+	if err := work(); err != nil {
+		return ctrl.Result{RequeueAfter: time.Minute}, err
+	}
+	return ctrl.Result{}, nil
+}
+
+// It is called with an error that may be nil.
+func finish() (ctrl.Result, error) { return last(work()) }
+
+func last(err error) (ctrl.Result, error) { return ctrl.Result{RequeueAfter: time.Minute}, err }

@@ -1,0 +1,94 @@
+package rq004
+
+import (
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+// Positive.
+
+func minimum(a, b ctrl.Result) ctrl.Result {
+	return ctrl.Result{RequeueAfter: min(a.RequeueAfter, b.RequeueAfter)} // want `RQ004`
+}
+
+func isZero(a, b ctrl.Result) ctrl.Result {
+	if a.IsZero() {
+		return b
+	}
+	if b.IsZero() {
+		return a
+	}
+	if a.RequeueAfter < b.RequeueAfter { // want `RQ004`
+		return a
+	}
+	return b
+}
+
+func loop(all []ctrl.Result) ctrl.Result {
+	result := ctrl.Result{RequeueAfter: time.Hour}
+	for _, r := range all {
+		if result.RequeueAfter > r.RequeueAfter { // want `RQ004`
+			result = r
+		}
+	}
+	return result
+}
+
+func part(name string) time.Duration {
+	if name == "" {
+		return 0
+	}
+	return time.Duration(len(name)) * time.Second
+}
+
+func parts(a, b string) (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: min(part(a), part(b))}, nil // want `RQ004`
+}
+
+// Negative.
+
+func positive(a, b ctrl.Result) ctrl.Result {
+	switch {
+	case a.RequeueAfter <= 0:
+		return b
+	case b.RequeueAfter <= 0:
+		return a
+	case a.RequeueAfter < b.RequeueAfter:
+		return a
+	}
+	return b
+}
+
+func accumulate(all []ctrl.Result) ctrl.Result {
+	var result ctrl.Result
+	for _, r := range all {
+		if r.RequeueAfter > 0 && (result.RequeueAfter == 0 || r.RequeueAfter < result.RequeueAfter) {
+			result.RequeueAfter = r.RequeueAfter
+		}
+	}
+	return result
+}
+
+func ceiling(r ctrl.Result, most time.Duration) ctrl.Result {
+	if r.RequeueAfter > most {
+		r.RequeueAfter = most
+	}
+	return r
+}
+
+// A ceiling of a wait, not a merge.
+func atMost(name string) ctrl.Result {
+	wait := part(name)
+	if wait <= 0 {
+		return ctrl.Result{}
+	}
+	return ctrl.Result{RequeueAfter: min(wait, time.Minute)}
+}
+
+func longest(a, b ctrl.Result) ctrl.Result {
+	if a.RequeueAfter < b.RequeueAfter {
+		return b
+	}
+	return a
+}

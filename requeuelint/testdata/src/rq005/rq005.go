@@ -1,0 +1,98 @@
+package rq005
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+type object struct {
+	Started metav1.Time
+	Spec    struct {
+		Timeout  metav1.Duration
+		Deadline time.Time
+		Interval time.Duration
+	}
+	LastRun metav1.Time
+}
+
+const poll = time.Minute
+
+func fail(*object) error { return nil }
+func run(*object) error  { return nil }
+
+// Positive.
+
+func after(o *object, now time.Time) (ctrl.Result, error) {
+	if now.After(o.Spec.Deadline) {
+		return ctrl.Result{}, fail(o)
+	}
+	return ctrl.Result{RequeueAfter: poll}, nil // want `RQ005`
+}
+
+func sum(o *object, c clock.Clock) (ctrl.Result, error) {
+	deadline := o.Started.Add(o.Spec.Timeout.Duration)
+	if c.Now().Before(deadline) {
+		return ctrl.Result{RequeueAfter: 30 * time.Second}, nil // want `RQ005`
+	}
+	return ctrl.Result{}, fail(o)
+}
+
+func predicate(o *object) (ctrl.Result, error) {
+	if o.timedOut() {
+		return ctrl.Result{}, fail(o)
+	}
+	return ctrl.Result{RequeueAfter: poll}, nil // want `RQ005`
+}
+
+func (o *object) timedOut() bool {
+	return o.Spec.Timeout.Duration > 0 && time.Since(o.Started.Time) > o.Spec.Timeout.Duration
+}
+
+// Negative.
+
+// An interval since the last run is a poll.
+func interval(o *object) (ctrl.Result, error) {
+	if time.Since(o.LastRun.Time) < o.Spec.Interval {
+		return ctrl.Result{RequeueAfter: poll}, nil
+	}
+	return ctrl.Result{}, run(o)
+}
+
+// It has expired.
+func expired(o *object) (ctrl.Result, error) {
+	if time.Since(o.Started.Time) > o.Spec.Timeout.Duration {
+		return ctrl.Result{RequeueAfter: poll}, fail(o)
+	}
+	return ctrl.Result{}, nil
+}
+
+// Late by little.
+func short(o *object) (ctrl.Result, error) {
+	if time.Since(o.Started.Time) > o.Spec.Timeout.Duration {
+		return ctrl.Result{}, fail(o)
+	}
+	return ctrl.Result{RequeueAfter: time.Second}, nil
+}
+
+const timeout = time.Hour
+
+func littleOfAnHour(o *object) (ctrl.Result, error) {
+	if time.Since(o.Started.Time) > timeout {
+		return ctrl.Result{}, fail(o)
+	}
+	return ctrl.Result{RequeueAfter: poll}, nil
+}
+
+// Another path than that of the test.
+func elsewhere(o *object) (ctrl.Result, error) {
+	if o.Spec.Timeout.Duration > 0 {
+		if time.Since(o.Started.Time) > o.Spec.Timeout.Duration {
+			return ctrl.Result{}, fail(o)
+		}
+		return ctrl.Result{}, nil
+	}
+	return ctrl.Result{RequeueAfter: poll}, nil
+}

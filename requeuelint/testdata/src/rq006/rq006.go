@@ -1,0 +1,110 @@
+package rq006
+
+import (
+	"math"
+	"math/rand"
+	"time"
+)
+
+// Positive.
+
+func percent(d time.Duration, n int) time.Duration {
+	return d * time.Duration(n) / 100 // want `RQ006`
+}
+
+func ninety(d time.Duration) time.Duration { return d * 90 / 100 } // want `RQ006`
+
+func pow(failures int) time.Duration {
+	return time.Duration(math.Pow(2, float64(failures))) * time.Second // want `RQ006`
+}
+
+func powFloat(failures int, base time.Duration) time.Duration {
+	return time.Duration(float64(base) * math.Pow(2, float64(failures))) // want `RQ006`
+}
+
+func shifted(failures int) time.Duration {
+	d := time.Duration(1<<failures) * time.Second // want `RQ006`
+	if d > time.Minute {
+		d = time.Minute
+	}
+	return d
+}
+
+func minimum(failures uint) time.Duration {
+	return min(time.Minute, time.Second<<failures) // want `RQ006`
+}
+
+func counted() (all []time.Duration) {
+	for i := 0; ; i++ {
+		all = append(all, time.Second<<i) // want `RQ006`
+	}
+}
+
+// Negative.
+
+func twoThirds(d time.Duration) time.Duration { return d * 2 / 3 }
+
+func divided(d time.Duration) time.Duration { return d / 100 * 80 }
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second / 2 }
+
+func ceilingOfN(failures int) time.Duration {
+	if failures > 10 {
+		failures = 10
+	}
+	return time.Second << failures
+}
+
+func minOfN(failures int) time.Duration {
+	return time.Duration(math.Pow(2, float64(min(failures, 10)))) * time.Second
+}
+
+func tried() (all []time.Duration) {
+	for i := 0; i < 5; i++ {
+		all = append(all, time.Second<<i)
+	}
+	return all
+}
+
+func ranged(names []string) (all []time.Duration) {
+	for i := range 5 {
+		all = append(all, time.Second<<i)
+	}
+	return all
+}
+
+func floatCeiling(failures int) time.Duration {
+	return time.Duration(math.Min(math.Pow(2, float64(failures)), 300)) * time.Second
+}
+
+func floatCompared(failures int) time.Duration {
+	f := float64(time.Second) * math.Pow(2, float64(failures))
+	if f > math.MaxInt64 {
+		return time.Hour
+	}
+	return time.Duration(f)
+}
+
+func signChecked(failures int) time.Duration {
+	d := time.Second << failures
+	if d <= 0 || d > time.Hour {
+		return time.Hour
+	}
+	return d
+}
+
+func baseChecked(failures int, base time.Duration) time.Duration {
+	d := base * time.Duration(math.Pow(2, float64(failures-1)))
+	if d < base || d > time.Hour {
+		return time.Hour
+	}
+	return d
+}
+
+func calledWithFew() time.Duration { return few(3) + few(4) }
+
+func few(n int) time.Duration { return time.Second << n }
+
+func random(d time.Duration) time.Duration { return d * time.Duration(rand.Intn(10)) / 10 }
+
+func table(i int) time.Duration { return [...]time.Duration{time.Second, time.Minute}[i] }

@@ -1,0 +1,75 @@
+package rq007
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+type status struct {
+	StartedAt  *metav1.Time
+	EndsAt     *metav1.Time
+	CheckedAt  *metav1.Time
+	GuardedAt  *metav1.Time
+	SetAt      *metav1.Time
+	LookedAt   *metav1.Time
+	Registered metav1.Time
+}
+
+type object struct {
+	Timeout time.Duration
+	Status  status
+}
+
+// Positive.
+
+func (o *object) left(now time.Time) time.Duration {
+	return o.Timeout - now.Sub(o.Status.StartedAt.Time) // want `RQ007: StartedAt`
+}
+
+func until(o *object) (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: max(time.Second, time.Until(o.Status.EndsAt.Time))}, nil // want `RQ007: EndsAt`
+}
+
+// Negative.
+
+func checked(o *object) (ctrl.Result, error) {
+	if o.Status.CheckedAt == nil {
+		return ctrl.Result{}, nil
+	}
+	return ctrl.Result{RequeueAfter: max(time.Second, time.Until(o.Status.CheckedAt.Time))}, nil
+}
+
+func guard(o *object) (ctrl.Result, error) {
+	if o.Status.GuardedAt.IsZero() {
+		return ctrl.Result{}, nil
+	}
+	return guarded(o)
+}
+
+func guarded(o *object) (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: max(time.Second, time.Until(o.Status.GuardedAt.Time))}, nil
+}
+
+func set(o *object) (ctrl.Result, error) {
+	now := metav1.Now()
+	o.Status.SetAt = &now
+	return ctrl.Result{RequeueAfter: max(time.Second, time.Until(o.Status.SetAt.Add(o.Timeout)))}, nil
+}
+
+func (o *object) looked() bool { return o.Status.LookedAt != nil }
+
+func lookedAt(o *object) (ctrl.Result, error) {
+	if !o.looked() {
+		return ctrl.Result{}, nil
+	}
+	return ctrl.Result{RequeueAfter: max(time.Second, time.Until(o.Status.LookedAt.Time))}, nil
+}
+
+func notOptional(o *object) (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: max(time.Second, time.Until(o.Status.Registered.Add(o.Timeout)))}, nil
+}
+
+// No wait.
+func age(o *object) string { return o.Status.StartedAt.String() }
