@@ -1,18 +1,98 @@
 package requeuelint_test
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
+	"golang.org/x/tools/go/analysis"
 	"golang.org/x/tools/go/analysis/analysistest"
+
+	"github.com/requeue-go/requeue/requeuelint"
 )
+
+// The analyzers are for any driver of golang.org/x/tools/go/analysis.
+func Example() {
+	for _, a := range requeuelint.Analyzers("RQ001", "RQ003") {
+		fmt.Println(a.Name+":", a.Doc)
+	}
+	// Output:
+	// rq001: report a wait that can be zero or negative, which controller-runtime drops and client-go takes for now
+	// rq003: report a deadline that is tested on one reading of the clock and waited for on another
+}
+
+func TestAnalyzers_valid(t *testing.T) {
+	if err := analysis.Validate(append(requeuelint.Analyzers(), requeuelint.Base())); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // Every shape of a real site has its verdict. One site has one finding at most.
 func TestSites(t *testing.T) {
-	analysistest.Run(t, analysistest.TestData(), runAll(t), "sites")
+	analysistest.Run(t, analysistest.TestData(), everything(), "sites")
 }
 
 // Of every rule, what it reports and what it does not.
 func TestRules(t *testing.T) {
-	analysistest.Run(t, analysistest.TestData(), runAll(t),
+	analysistest.Run(t, analysistest.TestData(), everything(),
 		"rq001", "rq002", "rq003", "rq004", "rq005", "rq006", "rq007", "rq008/controllers", "rq008/with", "rq008/without")
+}
+
+func TestComments(t *testing.T) {
+	analysistest.Run(t, analysistest.TestData(), everything(), "comments")
+}
+
+func TestFlagTests(t *testing.T) {
+	flag := requeuelint.Base().Flags.Lookup("tests")
+	if err := flag.Value.Set("true"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = flag.Value.Set("false") }()
+	analysistest.Run(t, analysistest.TestData(), everything(), "intests")
+}
+
+func TestFixes(t *testing.T) {
+	analysistest.RunWithSuggestedFixes(t, analysistest.TestData(), everything(), "fixes")
+}
+
+// What the fixes make of the code compiles, and nothing of it is found again.
+func TestFixes_compile(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(analysistest.TestData())); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "src", "fixes", "fixes.go")
+	golden, err := os.ReadFile(file + ".golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fixed, unfixed, ok := strings.Cut(string(golden), "// Without a fix")
+	if !ok {
+		t.Fatal("nothing is without a fix")
+	}
+	wanted := regexp.MustCompile(`// want .*`)
+	if err := os.WriteFile(file, []byte(wanted.ReplaceAllString(fixed, "")+"// Without a fix"+unfixed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	analysistest.Run(t, dir, everything(), "fixes") // fails if it does not compile
+}
+
+// everything returns an analyzer that reports what those of all rules report, so that a test
+// sees a finding of another rule than the one that it is about.
+func everything() *analysis.Analyzer {
+	all := requeuelint.Analyzers()
+	return &analysis.Analyzer{
+		Name: "all", Doc: "runs all rules", Requires: append(all, requeuelint.Base()),
+		Run: func(pass *analysis.Pass) (any, error) {
+			for _, a := range all {
+				if _, err := a.Run(pass); err != nil {
+					return nil, err
+				}
+			}
+			return nil, nil
+		},
+	}
 }
