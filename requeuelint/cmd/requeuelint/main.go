@@ -152,20 +152,19 @@ func check(o options, stderr io.Writer) ([]finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"vet", "-vettool=" + self, "-json"}
-	if o.tests {
-		args = append(args, "-requeuelint.tests")
-	}
+	// The same flags each time, or nothing is found in the cache: which rules and files to
+	// report is decided afterwards.
+	args := []string{"vet", "-vettool=" + self, "-json", "-requeuelint.tests"}
 	if o.tags != "" {
 		args = append(args, "-tags="+o.tags)
 	}
+	var rules []string
 	if o.rules != "" {
-		for _, code := range strings.Split(o.rules, ",") {
-			code = strings.TrimSpace(code)
+		rules = strings.Split(o.rules, ",")
+		for _, code := range rules {
 			if len(requeuelint.Analyzers(code)) == 0 {
 				return nil, fmt.Errorf("-rules: there is no rule %q", code)
 			}
-			args = append(args, "-"+strings.ToLower(code))
 		}
 	}
 	cmd := exec.Command("go", append(args, o.packages...)...)
@@ -191,6 +190,9 @@ func check(o options, stderr io.Writer) ([]finding, error) {
 	if runErr != nil {
 		runErr = fmt.Errorf("go vet: %w", runErr)
 	}
+	findings = slices.DeleteFunc(findings, func(f finding) bool {
+		return rules != nil && !slices.Contains(rules, f.Rule) || !o.tests && strings.HasSuffix(f.File, "_test.go")
+	})
 	return sorted(findings), runErr
 }
 
