@@ -16,7 +16,7 @@ type Rule struct {
 
 // URL is where the rule is described.
 func (r Rule) URL() string {
-	return "https://github.com/requeue-go/requeue/blob/main/docs/lint.md#" + r.Code[:2] + r.Code[2:]
+	return "https://github.com/requeue-go/requeue/blob/main/docs/lint.md#" + lower(r.Code)
 }
 
 // Rules are all rules, in the order of their codes.

@@ -30,17 +30,22 @@ func (p *program) overflows(fn *ssa.Function) {
 				case token.MUL:
 					p.multiplied(f, v)
 				}
-			case *ssa.Convert:
-				// time.Duration(math.Pow(2, n) * float64(base))
-				if isDuration(v.Type()) && isFloat(v.X.Type()) {
-					if n := exponent(f, v.X, 0, true); n != nil {
-						if !onlyFactor(v) {
-							p.power(f, v, n)
-						}
-					}
-				}
+			case *ssa.Convert: // time.Duration(math.Pow(2, n) * float64(base))
+				p.converted(f, v, v.X)
+			case *ssa.ChangeType: // time.Duration(int64(base) << n)
+				p.converted(f, v, v.X)
 			}
 		}
+	}
+}
+
+// converted reports 2^n as a number that is made a duration.
+func (p *program) converted(f *frame, v, from ssa.Value) {
+	if !isDuration(v.Type()) || isDuration(from.Type()) {
+		return
+	}
+	if n := exponent(f, from, 0, true); n != nil && !onlyFactor(v) {
+		p.power(f, v, n)
 	}
 }
 
@@ -151,7 +156,7 @@ func exponent(f *frame, v ssa.Value, depth int, product bool) ssa.Value {
 			if !isConst(v.Call.Args[1]) {
 				return v.Call.Args[1]
 			}
-		case "math.Exp2":
+		case "math.Exp2", "math.Exp":
 			if !isConst(v.Call.Args[0]) {
 				return v.Call.Args[0]
 			}

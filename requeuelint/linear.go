@@ -227,6 +227,7 @@ func sameTime(call *ssa.Call) ssa.Value {
 	}
 	switch fullName(fn) {
 	case "time.Time.UTC", "time.Time.Local", "time.Time.In", "time.Time.Round", "time.Time.Truncate",
+		"time.Time.Unix", "time.Time.UnixMilli", "time.Time.UnixMicro", "time.Time.UnixNano", // of which the sign counts
 		"time.Duration.Round", "time.Duration.Truncate",
 		metaPath + ".NewTime", metaPath + ".NewMicroTime", metaPath + ".Time.DeepCopy", metaPath + ".Time.Rfc3339Copy":
 		return call.Call.Args[0]

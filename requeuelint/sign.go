@@ -86,6 +86,9 @@ func (e *evaluation) eval(x val, known []cond, at *ssa.BasicBlock) outcome {
 			from := v.Block().Preds[i]
 			all = all.join(e.eval(val{x.f, edge}, append(edgeConds(x.f, from, v.Block()), known...), from))
 		}
+		if !all.bad {
+			all = all.join(clampedToZero(x, v))
+		}
 		return all
 	case *ssa.Parameter:
 		if x.f.parent == nil {
@@ -110,6 +113,28 @@ func (e *evaluation) eval(x val, known []cond, at *ssa.BasicBlock) outcome {
 		}
 	case *ssa.Call:
 		return e.call(x, v, 0, known, at)
+	}
+	return outcome{}
+}
+
+// clampedToZero tells if left < 0 { left = 0 }.
+func clampedToZero(x val, phi *ssa.Phi) outcome {
+	for i, zero := range phi.Edges {
+		if !isZero(zero) {
+			continue
+		}
+		tested := bounds(edgeConds(x.f, phi.Block().Preds[i], phi.Block()))
+		for _, other := range phi.Edges {
+			l := linearOf(val{x.f, other})
+			if !l.remaining() {
+				continue
+			}
+			for _, b := range tested {
+				if sum := b.form.plus(l, 1); len(sum.terms) == 0 && sum.c == 0 {
+					return outcome{bad: true, zeroed: true, origin: resolve(val{x.f, other}), form: l}
+				}
+			}
+		}
 	}
 	return outcome{}
 }

@@ -37,8 +37,18 @@ func (p *program) nils(fn *ssa.Function, all []sink) {
 	for _, b := range fn.Blocks {
 		if r, ok := b.Instrs[len(b.Instrs)-1].(*ssa.Return); ok {
 			for i, x := range r.Results {
-				if isDuration(fn.Signature.Results().At(i).Type()) {
+				switch t := fn.Signature.Results().At(i).Type(); {
+				case isDuration(t):
 					look(val{f, x})
+				case len(r.Results) == 1 && types.Identical(t, types.Typ[types.Bool]):
+					// A predicate that tests a deadline.
+					for _, l := range boundsOf(cond{val{f, x}, true, b}, 0) {
+						if hasClock(l) {
+							for _, t := range l.terms {
+								look(t.x)
+							}
+						}
+					}
 				}
 			}
 		}

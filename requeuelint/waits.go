@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"go/types"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -314,8 +315,7 @@ func (p *program) errors(fn *ssa.Function) {
 			}
 			continue
 		}
-		wait := waitOf(r.Results[0], b)
-		if wait == nil || p.keepsWait(fn) {
+		if !p.hasWait(r.Results[0], b, 0) || p.keepsWait(fn) {
 			continue
 		}
 		p.report(finding{rule: "RQ002", pos: r.Pos(), end: r.Pos() + token.Pos(len("return")),
@@ -323,41 +323,80 @@ func (p *program) errors(fn *ssa.Function) {
 	}
 }
 
-// waitOf returns the wait that a returned result has, or nil if it has none or may have
+// hasWait reports whether a returned result has a RequeueAfter. What may have none has
 // none.
-func waitOf(v ssa.Value, at *ssa.BasicBlock) ssa.Value {
-	load, ok := v.(*ssa.UnOp)
-	if !ok || load.Op != token.MUL {
-		return nil
-	}
-	addr, ok := load.X.(*ssa.Alloc)
-	if !ok || addr.Referrers() == nil {
-		return nil
-	}
-	if !onlyZeroes(stores(addr)) {
-		// A result of a function with a defer, which is stored before it is returned.
-		if s := lastStore(load, addr); s != nil {
-			return waitOf(s.Val, at)
+func (p *program) hasWait(v ssa.Value, at *ssa.BasicBlock, depth int) bool {
+	switch v := v.(type) {
+	case *ssa.UnOp:
+		if v.Op != token.MUL {
+			return false
 		}
-		return nil
+		switch addr := v.X.(type) {
+		case *ssa.Global:
+			for _, instr := range initUses(addr) {
+				if s, ok := instr.(*ssa.Store); ok && s.Addr == ssa.Value(addr) {
+					return p.hasWait(s.Val, s.Block(), depth)
+				}
+			}
+		case *ssa.Alloc:
+			if onlyZeroes(stores(addr)) {
+				return addr.Referrers() != nil && storesWait(*addr.Referrers(), at)
+			}
+			// A result of a function with a defer, which is stored before it is returned.
+			if s := lastStore(v, addr); s != nil {
+				return p.hasWait(s.Val, at, depth)
+			}
+		}
+	case *ssa.Alloc: // &ctrl.Result{...}
+		return onlyZeroes(stores(v)) && storesWait(*v.Referrers(), at)
+	case *ssa.Call:
+		// A function of the package that makes a result with a wait, and nothing else.
+		callee := v.Call.StaticCallee()
+		if callee == nil || len(callee.Blocks) == 0 || depth > 2 {
+			return false
+		}
+		if r := onlyReturn(callee); r != nil && len(r.Results) == 1 {
+			return p.hasWait(r.Results[0], r.Block(), depth+1)
+		}
 	}
+	return false
+}
+
+// storesWait reports whether, of the uses of a result, one stores a RequeueAfter, once and
+// on every path to a block.
+func storesWait(uses []ssa.Instruction, at *ssa.BasicBlock) bool {
 	var last *ssa.Store
-	for _, instr := range *addr.Referrers() {
+	for _, instr := range uses {
 		fa, ok := instr.(*ssa.FieldAddr)
 		if !ok || fieldVar(fa.X.Type(), fa.Field).Name() != "RequeueAfter" {
 			continue
 		}
 		for _, s := range stores(fa) {
 			if last != nil || !s.Block().Dominates(at) {
-				return nil
+				return false
 			}
 			last = s
 		}
 	}
-	if last == nil || isZero(last.Val) {
+	return last != nil && !isZero(last.Val)
+}
+
+// initUses are the instructions that initialize a variable of the package.
+func initUses(g *ssa.Global) (uses []ssa.Instruction) {
+	init := g.Pkg.Func("init")
+	if init == nil {
 		return nil
 	}
-	return last.Val
+	for _, b := range init.Blocks {
+		for _, instr := range b.Instrs {
+			for _, op := range instr.Operands(nil) {
+				if *op == ssa.Value(g) {
+					uses = append(uses, instr)
+				}
+			}
+		}
+	}
+	return uses
 }
 
 // onlyZeroes reports whether nothing but the zero value is stored.
@@ -423,7 +462,14 @@ func (p *program) keepsWait(fn *ssa.Function) bool {
 		if result == nil {
 			continue
 		}
+		uses := *result.Referrers()
+		// A pointer to a result.
 		for _, instr := range *result.Referrers() {
+			if load, ok := instr.(*ssa.UnOp); ok {
+				uses = slices.Concat(uses, *load.Referrers())
+			}
+		}
+		for _, instr := range uses {
 			switch instr := instr.(type) {
 			case *ssa.Return:
 				last := instr.Results[len(instr.Results)-1]
@@ -434,7 +480,7 @@ func (p *program) keepsWait(fn *ssa.Function) bool {
 				if !storedWith(instr, err) {
 					return true
 				}
-			case *ssa.Field, *ssa.Phi, *ssa.Call:
+			case *ssa.Field, *ssa.FieldAddr, *ssa.Phi, *ssa.Call:
 				return true
 			}
 		}
@@ -669,11 +715,7 @@ func (p *program) late(fn *ssa.Function, all []sink) {
 		if s.family != drops {
 			continue
 		}
-		c, ok := s.wait.(*ssa.Const)
-		if !ok || c.Value == nil || c.Value.Kind() != constant.Int {
-			continue
-		}
-		n, _ := constant.Int64Val(c.Value)
+		n := constantWait(val{f, s.wait})
 		if time.Duration(n) < shortest {
 			continue
 		}
@@ -693,6 +735,29 @@ func (p *program) late(fn *ssa.Function, all []sink) {
 			break
 		}
 	}
+}
+
+// constantWait returns a wait that is always the same: a constant, or a variable of the
+// package that is set to one where it is declared. Of all others it is 0.
+func constantWait(x val) int64 {
+	x = resolve(x)
+	if load, ok := x.v.(*ssa.UnOp); ok && load.Op == token.MUL {
+		g, ok := load.X.(*ssa.Global)
+		if !ok || g.Pkg == nil {
+			return 0
+		}
+		for _, instr := range initUses(g) {
+			if s, ok := instr.(*ssa.Store); ok && s.Addr == ssa.Value(g) {
+				x.v = s.Val
+			}
+		}
+	}
+	c, ok := x.v.(*ssa.Const)
+	if !ok || c.Value == nil || c.Value.Kind() != constant.Int {
+		return 0
+	}
+	n, _ := constant.Int64Val(c.Value)
+	return n
 }
 
 // constantTimeout returns the constant of start + constant - now.

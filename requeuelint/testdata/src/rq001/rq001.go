@@ -82,6 +82,29 @@ func toZero(o *object) (ctrl.Result, error) {
 	return ctrl.Result{RequeueAfter: max(0, time.Until(o.Deadline))}, nil // want `RQ001: RequeueAfter can be zero here`
 }
 
+func toZeroByHand(o *object) (ctrl.Result, error) {
+	left := time.Until(o.Deadline)
+	if left < 0 {
+		left = 0
+	}
+	return ctrl.Result{RequeueAfter: left}, nil // want `RQ001: RequeueAfter can be zero here`
+}
+
+func unix(o *object) (ctrl.Result, error) {
+	left := o.Deadline.Unix() - time.Now().Unix()
+	return ctrl.Result{RequeueAfter: time.Duration(left) * time.Second}, nil // want `RQ001`
+}
+
+func metaNow(o *object) (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: o.Deadline.Sub(metav1.Now().Time)}, nil // want `RQ001`
+}
+
+func named(o *object) (result ctrl.Result, err error) {
+	defer func() { err = do(o) }()
+	result.RequeueAfter = time.Until(o.Deadline) // want `RQ001`
+	return
+}
+
 func onePath(o *object, fast bool) (ctrl.Result, error) {
 	left := time.Until(o.Deadline)
 	if fast && left <= 0 {
@@ -157,6 +180,18 @@ func rancher(c generic.ControllerInterface, o *object) {
 }
 
 // Negative.
+
+func addToZero(q workqueue.TypedRateLimitingInterface[string], o *object) {
+	q.AddAfter("key", max(0, time.Until(o.Deadline)))
+}
+
+func unixChecked(o *object) (ctrl.Result, error) {
+	left := o.Deadline.Unix() - time.Now().Unix()
+	if left > 0 {
+		return ctrl.Result{RequeueAfter: time.Duration(left) * time.Second}, nil
+	}
+	return ctrl.Result{}, do(o)
+}
 
 func checkedLater(o *object) (ctrl.Result, error) {
 	result := ctrl.Result{RequeueAfter: time.Until(o.Deadline)}

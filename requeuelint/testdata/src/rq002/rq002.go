@@ -61,7 +61,47 @@ func handed(err error) (ctrl.Result, error) {
 	return ctrl.Result{RequeueAfter: time.Minute}, fmt.Errorf("failed: %w", err) // want `RQ002`
 }
 
+var retry = ctrl.Result{RequeueAfter: time.Minute}
+
+func shared() (ctrl.Result, error) {
+	if err := work(); err != nil {
+		return retry, err // want `RQ002`
+	}
+	return ctrl.Result{}, nil
+}
+
+func helped() (ctrl.Result, error) {
+	if err := work(); err != nil {
+		return in(time.Minute), err // want `RQ002`
+	}
+	return ctrl.Result{}, nil
+}
+
+func in(d time.Duration) ctrl.Result { return ctrl.Result{RequeueAfter: d} }
+
+func pointer() (*ctrl.Result, error) {
+	if err := work(); err != nil {
+		return &ctrl.Result{RequeueAfter: time.Minute}, err // want `RQ002`
+	}
+	return nil, nil
+}
+
 // Negative.
+
+func ofPointer() (ctrl.Result, error) {
+	result, err := pointed()
+	if result != nil {
+		return *result, nil
+	}
+	return ctrl.Result{}, err
+}
+
+func pointed() (*ctrl.Result, error) {
+	if err := work(); err != nil {
+		return &ctrl.Result{RequeueAfter: time.Minute}, err
+	}
+	return nil, nil
+}
 
 // The wait counts if the work succeeds, and if not the error does.
 func either() (ctrl.Result, error) {

@@ -51,6 +51,15 @@ func (o *object) timedOut() bool {
 	return o.Spec.Timeout.Duration > 0 && time.Since(o.Started.Time) > o.Spec.Timeout.Duration
 }
 
+var interval30 = 30 * time.Second
+
+func variable(o *object) (ctrl.Result, error) {
+	if time.Since(o.Started.Time) > o.Spec.Timeout.Duration {
+		return ctrl.Result{}, fail(o)
+	}
+	return ctrl.Result{RequeueAfter: interval30}, nil // want `RQ005`
+}
+
 // Negative.
 
 // An interval since the last run is a poll.

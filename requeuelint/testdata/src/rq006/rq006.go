@@ -40,6 +40,10 @@ func counted() (all []time.Duration) {
 	}
 }
 
+func shiftedInt(failures int, base time.Duration) time.Duration {
+	return time.Duration(int64(base) << failures) // want `RQ006`
+}
+
 // Negative.
 
 func twoThirds(d time.Duration) time.Duration { return d * 2 / 3 }

@@ -32,6 +32,10 @@ func until(o *object) (ctrl.Result, error) {
 	return ctrl.Result{RequeueAfter: max(time.Second, time.Until(o.Status.EndsAt.Time))}, nil // want `RQ007: EndsAt`
 }
 
+func (o *object) over() bool {
+	return time.Now().After(o.Status.StartedAt.Add(o.Timeout)) // want `RQ007: StartedAt`
+}
+
 // Negative.
 
 func checked(o *object) (ctrl.Result, error) {
