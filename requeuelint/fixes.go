@@ -75,19 +75,20 @@ func (p *program) lookup(name string, pos token.Pos) types.Object {
 func (p *program) addImport(pos token.Pos) analysis.TextEdit {
 	file := p.file(pos)
 	quoted := strconv.Quote(requeuePath)
-	for _, decl := range file.Decls {
-		d, ok := decl.(*ast.GenDecl)
-		if !ok || d.Tok != token.IMPORT {
-			break
+	if len(file.Imports) > 0 {
+		// The first declaration of a file that imports something is an import.
+		d := file.Decls[0].(*ast.GenDecl)
+		if !d.Lparen.IsValid() {
+			return analysis.TextEdit{Pos: d.End(), End: d.End(), NewText: []byte("\nimport " + quoted)}
 		}
-		if d.Lparen.IsValid() && len(d.Specs) > 0 {
-			at := d.Specs[len(d.Specs)-1].End()
-			if c := d.Specs[len(d.Specs)-1].(*ast.ImportSpec).Comment; c != nil {
-				at = c.End()
+		if len(d.Specs) > 0 {
+			last := d.Specs[len(d.Specs)-1].(*ast.ImportSpec)
+			at := last.End()
+			if last.Comment != nil {
+				at = last.Comment.End()
 			}
 			return analysis.TextEdit{Pos: at, End: at, NewText: []byte("\n\n\t" + quoted)}
 		}
-		return analysis.TextEdit{Pos: d.End(), End: d.End(), NewText: []byte("\nimport " + quoted)}
 	}
 	return analysis.TextEdit{Pos: file.Name.End(), End: file.Name.End(), NewText: []byte("\n\nimport " + quoted)}
 }

@@ -258,7 +258,7 @@ const (
 // check compares a form with the bounds. Of a stale check it returns where it was made.
 func check(l linear, all []bound) (checked, bound) {
 	result, where := unchecked, bound{}
-	lk, _, lclock := l.clock(-1)
+	lk, lclock := l.clock(-1)
 	for _, b := range all {
 		diff := l.plus(b.form, -1)
 		if len(diff.terms) == 0 {
@@ -275,11 +275,11 @@ func check(l linear, all []bound) (checked, bound) {
 			}
 			continue
 		}
-		bk, _, bclock := b.form.clock(-1)
+		bk, bclock := b.form.clock(-1)
 		if !bclock || !sharesPositive(l, b.form) {
 			continue
 		}
-		if _, _, fresh := b.form.clock(1); fresh {
+		if _, fresh := b.form.clock(1); fresh {
 			continue
 		}
 		if bk == lk {

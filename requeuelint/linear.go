@@ -270,7 +270,7 @@ func (l linear) plus(m linear, sign int) linear {
 }
 
 // clock returns the reading of the clock that the form has with the given coefficient.
-func (l linear) clock(coef int) (string, term, bool) {
+func (l linear) clock(coef int) (string, bool) {
 	keys := make([]string, 0, len(l.terms))
 	for k := range l.terms {
 		keys = append(keys, k)
@@ -278,18 +278,18 @@ func (l linear) clock(coef int) (string, term, bool) {
 	sort.Strings(keys)
 	for _, k := range keys {
 		if t := l.terms[k]; t.clock && t.coef == coef {
-			return k, t, true
+			return k, true
 		}
 	}
-	return "", term{}, false
+	return "", false
 }
 
 // remaining reports whether the form is the time left until an instant: something minus a
 // reading of the clock. One that also has a reading with a plus, as a deadline counted from
 // now has, is not.
 func (l linear) remaining() bool {
-	_, _, minus := l.clock(-1)
-	_, _, plus := l.clock(1)
+	_, minus := l.clock(-1)
+	_, plus := l.clock(1)
 	if !minus || plus {
 		return false
 	}

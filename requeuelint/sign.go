@@ -105,7 +105,7 @@ func (e *evaluation) eval(x val, known []cond, at *ssa.BasicBlock) outcome {
 		return operand(v.X)
 	case *ssa.UnOp:
 		if v.Op == token.MUL {
-			return e.load(x, v, known)
+			return e.load(x, v)
 		}
 	case *ssa.Extract:
 		if call, ok := v.Tuple.(*ssa.Call); ok {
@@ -143,13 +143,11 @@ func clampedToZero(x val, phi *ssa.Phi) outcome {
 func (e *evaluation) left(x val, l linear, checks []bound, known []cond, at *ssa.BasicBlock) outcome {
 	state, where := check(l, checks)
 	if state == unchecked {
-		switch state, where = check(l, anyChecks(x.f, blockOf(x, at))); state {
-		case holds:
+		if state, where = check(l, anyChecks(x.f, blockOf(x, at))); state == holds {
 			return outcome{}
-		case unchecked:
 		}
 	}
-	now, _, _ := l.clock(-1)
+	now, _ := l.clock(-1)
 	o := outcome{bad: true, origin: x, form: l, stale: state == stale, check: where}
 	for _, t := range l.terms {
 		if t.clock || t.coef < 0 {
@@ -213,7 +211,7 @@ func derived(x val, depth int) (reading string, from val) {
 			if !isTime(a.Type()) {
 				continue
 			}
-			if k, _, ok := linearOf(val{x.f, a}).clock(1); ok {
+			if k, ok := linearOf(val{x.f, a}).clock(1); ok {
 				return k, x
 			}
 		}
@@ -256,7 +254,7 @@ func opaque(c cond, l linear) bool {
 	if len(boundsOf(cond{x, true, c.at}, 0)) > 0 || len(boundsOf(cond{x, false, c.at}, 0)) > 0 {
 		return false // seen through
 	}
-	now, _, _ := l.clock(-1)
+	now, _ := l.clock(-1)
 	for _, a := range call.Call.Args {
 		if !isTime(a.Type()) && !isDuration(a.Type()) {
 			continue
@@ -270,7 +268,7 @@ func opaque(c cond, l linear) bool {
 }
 
 // load evaluates a variable that is assigned more than once.
-func (e *evaluation) load(x val, v *ssa.UnOp, known []cond) outcome {
+func (e *evaluation) load(x val, v *ssa.UnOp) outcome {
 	var all outcome
 	var found []*ssa.Store
 	switch addr := v.X.(type) {
@@ -436,8 +434,7 @@ func nonNil(x val, known []cond, depth int) bool {
 		if _, ok := v.X.Type().Underlying().(*types.Pointer); !ok {
 			return true
 		}
-		switch v.X.(type) {
-		case *ssa.Alloc:
+		if _, ok := v.X.(*ssa.Alloc); ok {
 			return true
 		}
 	case *ssa.Phi:

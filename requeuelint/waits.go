@@ -30,7 +30,7 @@ func (p *program) waits(fn *ssa.Function, all []sink) {
 		}
 		at, end := p.place(s)
 		how := p.says(o)
-		if o.stale && !p.slow(o, s) {
+		if o.stale && !p.slow(o) {
 			p.report(finding{rule: "RQ003", pos: at, end: end, fixes: p.fixWait(s, o),
 				message: fmt.Sprintf("the clock is read once to decide and again to wait (%s): in between, the deadline can pass, %s is then 0 or less and is dropped; decide and wait on one requeue.Plan", how, s.name)})
 			continue
@@ -222,7 +222,7 @@ func (p *program) place(s sink) (pos, end token.Pos) {
 // slow reports whether something that takes time lies between the test of a deadline and
 // the reading of the clock that the wait is computed from: a call that takes a context or
 // returns an error. If so the deadline can pass as well without two readings.
-func (p *program) slow(o outcome, s sink) bool {
+func (p *program) slow(o outcome) bool {
 	from, f := o.check.at, o.check.f
 	var after ssa.Instruction
 	if o.from.v != nil {

@@ -104,7 +104,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		findings = left
 	}
-	if err := print(findings, o, stdout); err != nil {
+	if err := write(findings, o, stdout); err != nil {
 		fmt.Fprintln(stderr, "requeuelint:", err)
 		return 2
 	}
@@ -303,8 +303,8 @@ func sorted(findings []finding) []finding {
 	})
 }
 
-// print writes the findings in the form that was asked for.
-func print(findings []finding, o options, stdout io.Writer) error {
+// write prints the findings in the form that was asked for.
+func write(findings []finding, o options, stdout io.Writer) error {
 	dir, err := os.Getwd()
 	if err != nil {
 		return err
