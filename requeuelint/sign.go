@@ -183,10 +183,39 @@ func blockOf(x val, at *ssa.BasicBlock) *ssa.BasicBlock {
 // the next run of a schedule is, and the call.
 func derived(x val, depth int) (reading string, from val) {
 	x = resolve(x)
-	if depth > 4 {
+	if depth > 8 {
+		return "", val{}
+	}
+	any := func(all []ssa.Value) (string, val) {
+		for _, v := range all {
+			if reading, from := derived(val{x.f, v}, depth+1); reading != "" {
+				return reading, from
+			}
+		}
 		return "", val{}
 	}
 	switch v := x.v.(type) {
+	// An element of a list that was made of such instants.
+	case *ssa.IndexAddr:
+		return derived(val{x.f, v.X}, depth+1)
+	case *ssa.Slice:
+		return derived(val{x.f, v.X}, depth+1)
+	case *ssa.Alloc:
+		var elements []ssa.Value
+		for _, instr := range *v.Referrers() {
+			if ia, ok := instr.(*ssa.IndexAddr); ok {
+				for _, s := range stores(ia) {
+					elements = append(elements, s.Val)
+				}
+			}
+		}
+		for _, s := range stores(v) {
+			elements = append(elements, s.Val)
+		}
+		if len(elements) > 8 {
+			return "", val{}
+		}
+		return any(elements)
 	case *ssa.Extract:
 		return derived(val{x.f, v.Tuple}, depth+1)
 	case *ssa.UnOp:
@@ -198,12 +227,11 @@ func derived(x val, depth int) (reading string, from val) {
 	case *ssa.Field:
 		return derived(val{x.f, v.X}, depth+1)
 	case *ssa.Phi:
-		for _, e := range v.Edges {
-			if reading, from = derived(val{x.f, e}, depth+1); reading != "" {
-				return reading, from
-			}
-		}
+		return any(v.Edges)
 	case *ssa.Call:
+		if b, ok := v.Call.Value.(*ssa.Builtin); ok && b.Name() == "append" {
+			return any(v.Call.Args)
+		}
 		if clockReading(v) != nil {
 			return "", val{}
 		}

@@ -296,6 +296,41 @@ func advance(o *object, now, next time.Time) (ctrl.Result, error) {
 	return ctrl.Result{RequeueAfter: next.Sub(now)}, nil
 }
 
+func firstOf(all []schedule) (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: next(all, time.Now())}, nil
+}
+
+func next(all []schedule, now time.Time) time.Duration {
+	times := make([]time.Time, 0, len(all))
+	for _, s := range all {
+		times = append(times, s.Next(now))
+	}
+	return times[0].Add(time.Second).Sub(now)
+}
+
+func rechecked(o *object, last time.Time, unreachable bool) (ctrl.Result, error) {
+	delay := o.Interval - time.Since(last)
+	needed := unreachable || delay <= 0
+	if !needed {
+		return ctrl.Result{RequeueAfter: delay}, nil
+	}
+	return ctrl.Result{}, do(o)
+}
+
+// Of two, each on its own reading; the sooner is checked.
+func sooner(o *object, c clock.Clock) (ctrl.Result, error) {
+	left := o.Created.Add(o.Interval).Sub(c.Now())
+	if !o.Deadline.IsZero() {
+		if expires := o.Deadline.Sub(c.Now()); expires < left {
+			left = expires
+		}
+	}
+	if left <= 0 {
+		return ctrl.Result{}, do(o)
+	}
+	return ctrl.Result{RequeueAfter: left}, nil
+}
+
 func ok(o *object) (ctrl.Result, error) {
 	if left, ok := pending(o); ok {
 		return ctrl.Result{RequeueAfter: left}, nil
