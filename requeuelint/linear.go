@@ -312,7 +312,7 @@ func linearOf(x val) linear { return linearAt(x, 0) }
 
 func linearAt(x val, depth int) linear {
 	x = resolve(x)
-	if depth > 20 {
+	if depth > 16 {
 		return atom(x, false)
 	}
 	sum := func(a, b ssa.Value, sign int) linear {

@@ -1,10 +1,12 @@
 package requeuelint
 
 import (
+	"fmt"
 	"go/ast"
 	"go/token"
 	"go/types"
 	"reflect"
+	"runtime/debug"
 	"strings"
 
 	"golang.org/x/tools/go/analysis"
@@ -66,7 +68,16 @@ func init() {
 	base.Flags.BoolVar(&withTests, "tests", false, "report findings in _test.go files, too")
 }
 
-func run(pass *analysis.Pass) (any, error) {
+func run(pass *analysis.Pass) (result any, err error) {
+	// A package of another module that this linter fails on is no reason to check nothing.
+	defer func() {
+		if r := recover(); r != nil {
+			result = &program{pass: pass}
+			if pass.Module == nil || pass.Module.Version == "" {
+				err = fmt.Errorf("requeuelint fails on %s, which is a bug: %v\n%s", pass.Pkg.Path(), r, debug.Stack())
+			}
+		}
+	}()
 	p := &program{
 		pass:  pass,
 		roots: map[*ssa.Function]*frame{},

@@ -47,9 +47,13 @@ func merge(a, b map[int]bool) map[int]bool {
 // An evaluation tells the sign of waits in one package.
 type evaluation struct {
 	*program
-	seen map[val]bool
-	deep int
+	seen  map[val]bool
+	deep  int
+	steps int
 }
+
+// maxSteps is how many values are looked at for one wait. What takes more is not known.
+const maxSteps = 2000
 
 // sign evaluates a value where the conditions hold.
 func (p *program) sign(x val, known []cond, at *ssa.BasicBlock) outcome {
@@ -59,7 +63,8 @@ func (p *program) sign(x val, known []cond, at *ssa.BasicBlock) outcome {
 
 func (e *evaluation) eval(x val, known []cond, at *ssa.BasicBlock) outcome {
 	x = resolve(x)
-	if e.seen[x] || e.deep > 40 {
+	e.steps++
+	if e.seen[x] || e.deep > 40 || e.steps > maxSteps {
 		return outcome{}
 	}
 	e.seen[x] = true
