@@ -117,6 +117,7 @@ func TestController_aFailingReconcilerKeepsItsDeadline(t *testing.T) {
 		}
 		return reconcile.Result{}, failure
 	}
+	// requeue:ok a test of what Result does with an error
 	withResult := func(_ int, d requeue.Decision) (reconcile.Result, error) { return deadlinequeue.Result(d), failure }
 
 	for _, timeout := range []time.Duration{time.Minute, 7 * time.Minute, time.Hour, 24 * time.Hour} {
