@@ -168,6 +168,9 @@ func (e *evaluation) left(x val, l linear, checks []bound, known []cond, at *ssa
 			}
 		}
 	}
+	if e.noneLeft(l, known, 0) {
+		return outcome{}
+	}
 	// A test that is not seen through, of the same reading or of the instant.
 	for _, c := range known {
 		if opaque(c, l) {
@@ -175,6 +178,86 @@ func (e *evaluation) left(x val, l linear, checks []bound, known []cond, at *ssa
 		}
 	}
 	return o
+}
+
+// noneLeft reports whether a form is not the time left, or is checked, whichever way its
+// instants came about: one of several assignments, or of several returns of a function of
+// the package.
+func (e *evaluation) noneLeft(l linear, known []cond, depth int) bool {
+	if depth > 3 || e.steps > maxSteps {
+		return false
+	}
+	for k, t := range l.terms {
+		if t.clock || t.coef != 1 {
+			continue
+		}
+		ways := origins(t.x)
+		if len(ways) == 0 {
+			continue
+		}
+		rest := l.plus(linear{terms: map[string]term{k: t}}, -1)
+		all := true
+		for _, w := range ways {
+			e.steps++
+			m := rest.plus(linearOf(w.x), 1)
+			conds := append(w.known, known...)
+			state, _ := check(m, bounds(conds))
+			now, _ := m.clock(-1)
+			if reading, _ := derived(w.x, 0); reading != "" && reading == now {
+				continue
+			}
+			if m.remaining() && state != holds && !e.noneLeft(m, conds, depth+1) && !isZeroTime(w.x) {
+				all = false
+				break
+			}
+		}
+		if all {
+			return true
+		}
+	}
+	return false
+}
+
+// A way is one of several that a value came about, and what is known then.
+type way struct {
+	x     val
+	known []cond
+}
+
+// origins are the edges of a variable that is assigned in branches, and the returns of a
+// call.
+func origins(x val) (all []way) {
+	x = resolve(x)
+	result := 0
+	v := x.v
+	if ex, ok := v.(*ssa.Extract); ok {
+		v, result = ex.Tuple, ex.Index
+	}
+	switch v := v.(type) {
+	case *ssa.Phi:
+		for i, edge := range v.Edges {
+			if edge != ssa.Value(v) {
+				all = append(all, way{val{x.f, edge}, edgeConds(x.f, v.Block().Preds[i], v.Block())})
+			}
+		}
+	case *ssa.Call:
+		g := x.f.enter(v)
+		if g == nil {
+			return nil
+		}
+		for _, b := range g.fn.Blocks {
+			if r, ok := b.Instrs[len(b.Instrs)-1].(*ssa.Return); ok && result < len(r.Results) {
+				all = append(all, way{val{g, r.Results[result]}, conds(g, b)})
+			}
+		}
+	}
+	return all
+}
+
+// isZeroTime tells time.Time{}, which is returned together with an error.
+func isZeroTime(x val) bool {
+	c, ok := resolve(x).v.(*ssa.Const)
+	return ok && c.Value == nil
 }
 
 func blockOf(x val, at *ssa.BasicBlock) *ssa.BasicBlock {
@@ -232,7 +315,10 @@ func derived(x val, depth int) (reading string, from val) {
 	case *ssa.Field:
 		return derived(val{x.f, v.X}, depth+1)
 	case *ssa.Phi:
-		return any(v.Edges)
+		// Of an instant, all ways must be so; noneLeft looks at each.
+		if !isTime(v.Type()) {
+			return any(v.Edges)
+		}
 	case *ssa.Call:
 		if b, ok := v.Call.Value.(*ssa.Builtin); ok && b.Name() == "append" {
 			return any(v.Call.Args)

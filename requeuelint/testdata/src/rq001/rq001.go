@@ -179,6 +179,14 @@ func rancher(c generic.ControllerInterface, o *object) {
 	c.EnqueueAfter("namespace", "name", time.Until(o.Deadline)) // want `RQ001: EnqueueAfter`
 }
 
+func movedByTooLittle(o *object, now time.Time) (ctrl.Result, error) {
+	next := o.LastRun.Add(o.Interval)
+	if next.IsZero() {
+		next = now.Add(o.Interval)
+	}
+	return ctrl.Result{RequeueAfter: next.Sub(now)}, nil // want `RQ001`
+}
+
 // Negative.
 
 func addToZero(q workqueue.TypedRateLimitingInterface[string], o *object) {
@@ -329,6 +337,32 @@ func sooner(o *object, c clock.Clock) (ctrl.Result, error) {
 		return ctrl.Result{}, do(o)
 	}
 	return ctrl.Result{RequeueAfter: left}, nil
+}
+
+func moved(o *object, now time.Time) (ctrl.Result, error) {
+	next := o.LastRun.Add(o.Interval)
+	if !next.After(now) {
+		next = now.Add(o.Interval)
+	}
+	return ctrl.Result{RequeueAfter: next.Sub(now)}, nil
+}
+
+func movedByHelper(o *object, now time.Time) (ctrl.Result, error) {
+	next, err := o.next(now)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: next.Sub(now)}, nil
+}
+
+func (o *object) next(now time.Time) (time.Time, error) {
+	if err := do(o); err != nil {
+		return time.Time{}, err
+	}
+	if next := o.LastRun.Add(o.Interval); next.After(now) {
+		return next, nil
+	}
+	return now.Add(o.Interval), nil
 }
 
 func ok(o *object) (ctrl.Result, error) {
