@@ -91,9 +91,6 @@ func (e *evaluation) eval(x val, known []cond, at *ssa.BasicBlock) outcome {
 			from := v.Block().Preds[i]
 			all = all.join(e.eval(val{x.f, edge}, append(edgeConds(x.f, from, v.Block()), known...), from))
 		}
-		if !all.bad {
-			all = all.join(clampedToZero(x, v))
-		}
 		return all
 	case *ssa.Parameter:
 		if x.f.parent == nil {
@@ -118,28 +115,6 @@ func (e *evaluation) eval(x val, known []cond, at *ssa.BasicBlock) outcome {
 		}
 	case *ssa.Call:
 		return e.call(x, v, 0, known, at)
-	}
-	return outcome{}
-}
-
-// clampedToZero tells if left < 0 { left = 0 }.
-func clampedToZero(x val, phi *ssa.Phi) outcome {
-	for i, zero := range phi.Edges {
-		if !isZero(zero) {
-			continue
-		}
-		tested := bounds(edgeConds(x.f, phi.Block().Preds[i], phi.Block()))
-		for _, other := range phi.Edges {
-			l := linearOf(val{x.f, other})
-			if !l.remaining() {
-				continue
-			}
-			for _, b := range tested {
-				if sum := b.form.plus(l, 1); len(sum.terms) == 0 && sum.c == 0 {
-					return outcome{bad: true, zeroed: true, origin: resolve(val{x.f, other}), form: l}
-				}
-			}
-		}
 	}
 	return outcome{}
 }
@@ -539,7 +514,6 @@ func excluded(r *ssa.Return, call *ssa.Call, f *frame, known []cond) bool {
 
 // nonNil reports whether an error cannot be nil where the conditions hold.
 func nonNil(x val, known []cond, depth int) bool {
-	x = resolve(x)
 	if depth > 6 {
 		return false
 	}
@@ -548,6 +522,7 @@ func nonNil(x val, known []cond, depth int) bool {
 			return true
 		}
 	}
+	x = resolve(x)
 	switch v := x.v.(type) {
 	case *ssa.MakeInterface:
 		if _, ok := v.X.Type().Underlying().(*types.Pointer); !ok {
@@ -607,7 +582,15 @@ func testsError(c cond, x val) bool {
 	if not, ok := v.(*ssa.UnOp); ok && not.Op == token.NOT {
 		v, truth = not.X, !truth
 	}
-	same := func(v ssa.Value) bool { return key(val{c.x.f, v}) == key(x) }
+	same := func(v ssa.Value) bool {
+		if key(val{c.x.f, v}) == key(x) {
+			return true
+		}
+		// Two reads of a variable that a closure has captured.
+		a, ok := v.(*ssa.UnOp)
+		b, ok2 := x.v.(*ssa.UnOp)
+		return ok && ok2 && a.Op == token.MUL && b.Op == token.MUL && a.X == b.X
+	}
 	switch v := v.(type) {
 	case *ssa.BinOp:
 		if isNil(v.Y) && same(v.X) || isNil(v.X) && same(v.Y) {

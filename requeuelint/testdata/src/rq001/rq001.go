@@ -82,14 +82,6 @@ func toZero(o *object) (ctrl.Result, error) {
 	return ctrl.Result{RequeueAfter: max(0, time.Until(o.Deadline))}, nil // want `RQ001: RequeueAfter can be zero here`
 }
 
-func toZeroByHand(o *object) (ctrl.Result, error) {
-	left := time.Until(o.Deadline)
-	if left < 0 {
-		left = 0
-	}
-	return ctrl.Result{RequeueAfter: left}, nil // want `RQ001: RequeueAfter can be zero here`
-}
-
 func unix(o *object) (ctrl.Result, error) {
 	left := o.Deadline.Unix() - time.Now().Unix()
 	return ctrl.Result{RequeueAfter: time.Duration(left) * time.Second}, nil // want `RQ001`
@@ -188,6 +180,18 @@ func movedByTooLittle(o *object, now time.Time) (ctrl.Result, error) {
 }
 
 // Negative.
+
+// 0 is meant: what has passed is handled below.
+func toZeroByHand(o *object) (ctrl.Result, error) {
+	left := time.Until(o.Deadline)
+	if left < 0 {
+		left = 0
+	}
+	if err := do(o); err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: left}, nil
+}
 
 func addToZero(q workqueue.TypedRateLimitingInterface[string], o *object) {
 	q.AddAfter("key", max(0, time.Until(o.Deadline)))

@@ -61,6 +61,15 @@ func handed(err error) (ctrl.Result, error) {
 	return ctrl.Result{RequeueAfter: time.Minute}, fmt.Errorf("failed: %w", err) // want `RQ002`
 }
 
+func captured() (ctrl.Result, error) {
+	err := work()
+	defer func() { err = nil }()
+	if err != nil {
+		return ctrl.Result{RequeueAfter: time.Minute}, err // want `RQ002`
+	}
+	return ctrl.Result{}, nil
+}
+
 var retry = ctrl.Result{RequeueAfter: time.Minute}
 
 func shared() (ctrl.Result, error) {
