@@ -517,12 +517,13 @@ func nonNil(x val, known []cond, depth int) bool {
 	if depth > 6 {
 		return false
 	}
+	made := resolve(x)
 	for _, c := range known {
-		if testsError(c, x) {
+		if testsError(c, x) || testsError(c, made) {
 			return true
 		}
 	}
-	x = resolve(x)
+	x = made
 	switch v := x.v.(type) {
 	case *ssa.MakeInterface:
 		if _, ok := v.X.Type().Underlying().(*types.Pointer); !ok {
