@@ -4,6 +4,7 @@ import (
 	"go/constant"
 	"go/token"
 	"go/types"
+	"slices"
 
 	"golang.org/x/tools/go/ssa"
 )
@@ -175,7 +176,7 @@ func (e *evaluation) noneLeft(l linear, known []cond, depth int) bool {
 		for _, w := range ways {
 			e.steps++
 			m := rest.plus(linearOf(w.x), 1)
-			conds := append(w.known, known...)
+			conds := slices.Concat(w.known, known)
 			state, _ := check(m, bounds(conds))
 			now, _ := m.clock(-1)
 			if reading, _ := derived(w.x, 0); reading != "" && reading == now {
@@ -249,7 +250,7 @@ func derived(x val, depth int) (reading string, from val) {
 	if depth > 8 {
 		return "", val{}
 	}
-	any := func(all []ssa.Value) (string, val) {
+	first := func(all []ssa.Value) (string, val) {
 		for _, v := range all {
 			if reading, from := derived(val{x.f, v}, depth+1); reading != "" {
 				return reading, from
@@ -278,7 +279,7 @@ func derived(x val, depth int) (reading string, from val) {
 		if len(elements) > 8 {
 			return "", val{}
 		}
-		return any(elements)
+		return first(elements)
 	case *ssa.Extract:
 		return derived(val{x.f, v.Tuple}, depth+1)
 	case *ssa.UnOp:
@@ -292,11 +293,11 @@ func derived(x val, depth int) (reading string, from val) {
 	case *ssa.Phi:
 		// Of an instant, all ways must be so; noneLeft looks at each.
 		if !isTime(v.Type()) {
-			return any(v.Edges)
+			return first(v.Edges)
 		}
 	case *ssa.Call:
 		if b, ok := v.Call.Value.(*ssa.Builtin); ok && b.Name() == "append" {
-			return any(v.Call.Args)
+			return first(v.Call.Args)
 		}
 		if clockReading(v) != nil {
 			return "", val{}
