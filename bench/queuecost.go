@@ -465,7 +465,7 @@ func addDue(q typedQueue, key request, due time.Time) {
 		ours.AddWithOpts(priorityqueue.AddOpts{After: 2 * time.Hour, Priority: ptr.To(deadlinequeue.Priority(due))}, key)
 		return
 	}
-	q.AddAfter(key, time.Until(due))
+	q.AddAfter(key, time.Until(due)) // requeue:ok a deadline that has passed is due now
 }
 
 // fillUp adds all keys and returns when the queue has taken them: client-go's all
