@@ -49,7 +49,7 @@ var (
 	}}
 	byHand = waiting{"by hand", nil, passed, func(start time.Time, timeout, interval time.Duration) reconcile.Result {
 		if deadline := start.Add(timeout); deadline.Before(time.Now().Add(interval)) {
-			return reconcile.Result{RequeueAfter: time.Until(deadline)}
+			return reconcile.Result{RequeueAfter: time.Until(deadline)} // requeue:ok as it is written by hand
 		}
 		return reconcile.Result{RequeueAfter: interval}
 	}}

@@ -83,10 +83,19 @@ func (p *program) scaled(f *frame, quo *ssa.BinOp) {
 		if n == 0 || math.MaxInt64/n >= int64(tenYears) || !spans(mul.X) && !spans(mul.Y) {
 			return
 		}
-	} else if !spans(mul.X) && !spans(mul.Y) || p.bounded(f, y, mul.Block()) {
+	} else if !spans(mul.X) && !spans(mul.Y) || p.bounded(f, y, mul.Block()) || isIndex(f, x) || isIndex(f, y) {
 		return
 	}
 	p.overflow(quo, "d * n / m overflows in d * n before it is divided: a long duration becomes a negative one; use requeue.Between, or divide first")
+}
+
+// isIndex tells the parameter of a function literal: in d * i / n, the i of n.
+func isIndex(f *frame, v ssa.Value) bool {
+	if c, ok := v.(*ssa.Convert); ok {
+		v = resolve(val{f, c.X}).v
+	}
+	param, ok := v.(*ssa.Parameter)
+	return ok && param.Parent().Parent() != nil && !isDuration(param.Type())
 }
 
 // spans reports whether a factor is a span of time, and not a number that was converted to

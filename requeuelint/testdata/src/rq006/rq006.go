@@ -111,4 +111,8 @@ func few(n int) time.Duration { return time.Second << n }
 
 func random(d time.Duration) time.Duration { return d * time.Duration(rand.Intn(10)) / 10 }
 
+func spread(d time.Duration, n int, each func(func(i int) time.Duration)) {
+	each(func(i int) time.Duration { return d * time.Duration(i) / time.Duration(n) })
+}
+
 func table(i int) time.Duration { return [...]time.Duration{time.Second, time.Minute}[i] }
