@@ -224,7 +224,7 @@ func (p *program) instant(e ast.Expr) (string, bool) {
 
 // fixLate replaces a fixed interval by a plan that has it for a poll, and the deadline that
 // was tested.
-func (p *program) fixLate(s sink, test cond, _ linear) []fix {
+func (p *program) fixLate(s sink, test cond) []fix {
 	if test.x.f.fn != s.fn {
 		return nil
 	}

@@ -526,9 +526,11 @@ func keyAt(x val, depth int) string {
 			if v.Call.IsInvoke() {
 				return sub(v.Call.Value) + "." + name
 			}
-			parts := make([]string, len(v.Call.Args))
-			for i, a := range v.Call.Args {
-				parts[i] = sub(a)
+			var parts []string
+			for _, a := range v.Call.Args {
+				if !isContext(a.Type()) {
+					parts = append(parts, sub(a))
+				}
 			}
 			return name + "(" + strings.Join(parts, ",") + ")"
 		}
@@ -541,8 +543,8 @@ func keyAt(x val, depth int) string {
 	return fmt.Sprintf("%p@%p", x.v, x.f)
 }
 
-// getter tells a call that gives the same each time: a method without arguments, other
-// than one that reads a clock, or a method of time.
+// getter tells a call that gives the same each time: a method without arguments but a
+// context, other than one that reads a clock, or a method of time.
 func getter(call *ssa.Call) (string, bool) {
 	if clockReading(call) != nil {
 		return "", false
@@ -550,8 +552,10 @@ func getter(call *ssa.Call) (string, bool) {
 	if _, _, ok := sinceOrUntil(call); ok {
 		return "", false
 	}
+	params := call.Call.Signature().Params()
+	none := params.Len() == 0 || params.Len() == 1 && isContext(params.At(0).Type())
 	if call.Call.IsInvoke() {
-		return call.Call.Method.Name(), len(call.Call.Args) == 0
+		return call.Call.Method.Name(), none
 	}
 	fn := call.Call.StaticCallee()
 	if fn == nil {
@@ -560,8 +564,10 @@ func getter(call *ssa.Call) (string, bool) {
 	if strings.HasPrefix(fullName(fn), "time.") {
 		return fullName(fn), true
 	}
-	return fullName(fn), fn.Signature.Recv() != nil && fn.Signature.Params().Len() == 0
+	return fullName(fn), fn.Signature.Recv() != nil && none
 }
+
+func isContext(t types.Type) bool { return isNamed(t, "context", "Context") }
 
 const metaPath = "k8s.io/apimachinery/pkg/apis/meta/v1"
 

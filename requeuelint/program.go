@@ -5,8 +5,10 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"maps"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"golang.org/x/tools/go/analysis"
@@ -16,12 +18,13 @@ import (
 // A program is one package, ready to be looked at, with what is known of the functions of
 // the packages that it imports.
 type program struct {
-	pass  *analysis.Pass
-	funcs []*ssa.Function
-	roots map[*ssa.Function]*frame
-	facts map[*types.Func]*waitFact
-	calls map[*ssa.Function][]*ssa.Call // of functions of the package, by callee
-	exprs map[token.Pos]ast.Node        // of calls, operators and fields, by where SSA says they are
+	pass   *analysis.Pass
+	funcs  []*ssa.Function
+	roots  map[*ssa.Function]*frame
+	facts  map[*types.Func]*waitFact
+	calls  map[*ssa.Function][]*ssa.Call // of functions of the package, by callee
+	tested map[*ssa.Function]map[*types.Var]bool
+	exprs  map[token.Pos]ast.Node // of calls, operators and fields, by where SSA says they are
 
 	findings []finding
 }
@@ -30,6 +33,11 @@ type program struct {
 type waitFact struct {
 	Results []resultFact
 	Sinks   []sinkFact
+	// Tests are the deadlines that a predicate compares with the clock, each as the terms
+	// that are added up, with placeholders for the parameters.
+	Tests [][]string
+	// Nils are the optional times that it tests for nil, as package.Field.
+	Nils []string
 }
 
 // A resultFact says that a result can be 0 or negative.
@@ -51,7 +59,9 @@ func (*waitFact) AFact() {}
 
 func (f *waitFact) String() string { return "wait" }
 
-func (f *waitFact) empty() bool { return len(f.Results) == 0 && len(f.Sinks) == 0 }
+func (f *waitFact) empty() bool {
+	return len(f.Results) == 0 && len(f.Sinks) == 0 && len(f.Tests) == 0 && len(f.Nils) == 0
+}
 
 // base computes all findings of a package; the analyzers of the rules report theirs.
 var base = &analysis.Analyzer{
@@ -79,10 +89,11 @@ func run(pass *analysis.Pass) (result any, err error) {
 		}
 	}()
 	p := &program{
-		pass:  pass,
-		roots: map[*ssa.Function]*frame{},
-		facts: map[*types.Func]*waitFact{},
-		calls: map[*ssa.Function][]*ssa.Call{},
+		pass:   pass,
+		roots:  map[*ssa.Function]*frame{},
+		facts:  map[*types.Func]*waitFact{},
+		calls:  map[*ssa.Function][]*ssa.Call{},
+		tested: map[*ssa.Function]map[*types.Var]bool{},
 	}
 	// This library keeps its promises, which an analysis of its code cannot see.
 	if path := pkgPath(pass.Pkg); path == requeuePath || path == queuePath || path == "time" {
@@ -133,7 +144,7 @@ func (p *program) matters() bool {
 				return true
 			}
 			var fact waitFact
-			if p.pass.ImportObjectFact(fn.Origin(), &fact) {
+			if p.pass.ImportObjectFact(fn.Origin(), &fact) && len(fact.Results)+len(fact.Sinks) > 0 {
 				return true
 			}
 		}
@@ -207,13 +218,9 @@ func (p *program) index() {
 		if p.inTest(fn.Pos()) {
 			continue
 		}
-		for _, b := range fn.Blocks {
-			for _, instr := range b.Instrs {
-				if call, ok := instr.(*ssa.Call); ok {
-					if callee := call.Call.StaticCallee(); callee != nil && len(callee.Blocks) > 0 {
-						p.calls[callee] = append(p.calls[callee], call)
-					}
-				}
+		for call := range callsOf(fn) {
+			if callee := call.Call.StaticCallee(); callee != nil && len(callee.Blocks) > 0 {
+				p.calls[callee] = append(p.calls[callee], call)
 			}
 		}
 	}
@@ -302,7 +309,7 @@ func (p *program) summary(fn *ssa.Function) *waitFact {
 				all = all.join(p.sign(val{f, r.Results[i]}, conds(f, b), b))
 			}
 		}
-		r := resultFact{Index: i, None: all.none, Params: sorted(all.params)}
+		r := resultFact{Index: i, None: all.none, Params: slices.Sorted(maps.Keys(all.params))}
 		if all.bad && !all.stale {
 			r.Says = p.says(all)
 		}
@@ -315,13 +322,78 @@ func (p *program) summary(fn *ssa.Function) *waitFact {
 			continue
 		}
 		o := p.sign(val{f, s.wait}, conds(f, s.at), s.at)
-		for _, i := range sorted(o.params) {
-			if sf := (sinkFact{i, s.family}); !contains(fact.Sinks, sf) {
+		for _, i := range slices.Sorted(maps.Keys(o.params)) {
+			if sf := (sinkFact{i, s.family}); !slices.Contains(fact.Sinks, sf) {
 				fact.Sinks = append(fact.Sinks, sf)
 			}
 		}
 	}
+	fact.Tests = p.deadlines(f)
+	fact.Nils = p.testedTimes(fn)
 	return fact
+}
+
+// deadlines lists what a predicate compares with the clock: in the branches that it takes,
+// and in what it returns.
+func (p *program) deadlines(f *frame) (found [][]string) {
+	results := f.fn.Signature.Results()
+	if results.Len() != 1 || !types.Identical(results.At(0).Type().Underlying(), types.Typ[types.Bool]) {
+		return nil
+	}
+	parameters := make([]string, 0, 2*len(f.fn.Params))
+	for i, v := range f.fn.Params {
+		parameters = append(parameters, key(val{f, v}), placeholder(i))
+	}
+	named := strings.NewReplacer(parameters...)
+	for _, b := range f.fn.Blocks {
+		var tested ssa.Value
+		switch last := b.Instrs[len(b.Instrs)-1].(type) {
+		case *ssa.If:
+			tested = last.Cond
+		case *ssa.Return:
+			tested = last.Results[0]
+		default:
+			continue
+		}
+		for _, truth := range []bool{true, false} {
+			for _, l := range testedForms(cond{val{f, tested}, truth, b}, 0) {
+				if past := constOf(0).plus(l, -1); past.remaining() {
+					l = past
+				}
+				if !l.remaining() {
+					continue
+				}
+				var terms []string
+				for k, t := range l.terms {
+					if !t.clock && t.coef > 0 {
+						terms = append(terms, named.Replace(k))
+					}
+				}
+				slices.Sort(terms)
+				if !slices.ContainsFunc(terms, local) && !slices.ContainsFunc(found, func(d []string) bool { return slices.Equal(d, terms) }) {
+					found = append(found, terms)
+				}
+			}
+		}
+	}
+	return found
+}
+
+// placeholder stands for a parameter in a fact; the receiver counts.
+func placeholder(i int) string { return fmt.Sprintf("$%d$", i) }
+
+// local reports whether the key of a value has an address in it, which says nothing in
+// another package.
+func local(key string) bool { return strings.Contains(key, "0x") }
+
+// elsewhere returns the fact of a function of another package that is called, or nil.
+func (p *program) elsewhere(call *ssa.Call) *waitFact {
+	obj := calledObj(&call.Call)
+	var fact waitFact
+	if obj == nil || obj.Pkg() == p.pass.Pkg || !p.pass.ImportObjectFact(obj.Origin(), &fact) {
+		return nil
+	}
+	return &fact
 }
 
 // wrapper returns the parameters of a function that go to a queue.
@@ -338,23 +410,4 @@ func (p *program) wrapper(obj *types.Func) []sinkFact {
 		return fact.Sinks
 	}
 	return nil
-}
-
-func contains[T comparable](all []T, x T) bool {
-	for _, y := range all {
-		if x == y {
-			return true
-		}
-	}
-	return false
-}
-
-func sorted(set map[int]bool) []int {
-	var all []int
-	for i := range 64 {
-		if set[i] {
-			all = append(all, i)
-		}
-	}
-	return all
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"go/token"
 	"go/types"
+	"iter"
+	"slices"
 
 	"golang.org/x/tools/go/ssa"
 )
@@ -133,16 +135,15 @@ func (p *program) testedSomewhere(fn *ssa.Function, field *types.Var, seen map[*
 		return false
 	}
 	seen[fn] = true
-	if testsField(fn, field) {
+	if p.testedFields(fn)[field] {
 		return true
 	}
-	for _, b := range fn.Blocks {
-		for _, instr := range b.Instrs {
-			if call, ok := instr.(*ssa.Call); ok {
-				if callee := call.Call.StaticCallee(); callee != nil && len(callee.Blocks) > 0 && testsField(callee, field) {
-					return true
-				}
-			}
+	for call := range callsOf(fn) {
+		if callee := call.Call.StaticCallee(); callee != nil && p.testedFields(callee)[field] {
+			return true
+		}
+		if fact := p.elsewhere(call); fact != nil && slices.Contains(fact.Nils, fieldName(field)) {
+			return true
 		}
 	}
 	if fn.Parent() != nil && p.testedSomewhere(fn.Parent(), field, seen) {
@@ -156,57 +157,82 @@ func (p *program) testedSomewhere(fn *ssa.Function, field *types.Var, seen map[*
 	return false
 }
 
-func testsField(fn *ssa.Function, field *types.Var) bool {
+// testedFields are the fields that a function tests for nil, or sets.
+func (p *program) testedFields(fn *ssa.Function) map[*types.Var]bool {
+	if found, ok := p.tested[fn]; ok {
+		return found
+	}
+	found := map[*types.Var]bool{}
+	p.tested[fn] = found
 	for _, b := range fn.Blocks {
 		for _, instr := range b.Instrs {
-			var got ssa.Value
 			switch instr := instr.(type) {
 			case *ssa.FieldAddr:
-				if fieldVar(instr.X.Type(), instr.Field) != field {
-					continue
-				}
 				for _, r := range *instr.Referrers() {
 					switch r := r.(type) {
 					case *ssa.Store:
 						if r.Addr == ssa.Value(instr) {
-							return true
+							found[fieldVar(instr.X.Type(), instr.Field)] = true
 						}
 					case *ssa.UnOp:
 						if usedInTest(r) {
-							return true
+							found[fieldVar(instr.X.Type(), instr.Field)] = true
 						}
 					}
 				}
-				continue
 			case *ssa.Field:
-				if fieldVar(instr.X.Type(), instr.Field) != field {
-					continue
+				if usedInTest(instr) {
+					found[fieldVar(instr.X.Type(), instr.Field)] = true
 				}
-				got = instr
-			default:
-				continue
-			}
-			if usedInTest(got) {
-				return true
 			}
 		}
 	}
-	return false
+	return found
 }
+
+// testedTimes are the optional times that a function, or what it calls, tests for nil, as
+// they are named in facts.
+func (p *program) testedTimes(fn *ssa.Function) (names []string) {
+	add := func(tested map[*types.Var]bool) {
+		for field := range tested {
+			if isMetaTime(deref(field.Type())) {
+				names = append(names, fieldName(field))
+			}
+		}
+	}
+	add(p.testedFields(fn))
+	for call := range callsOf(fn) {
+		if callee := call.Call.StaticCallee(); callee != nil {
+			add(p.testedFields(callee))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// callsOf iterates over the calls of a function.
+func callsOf(fn *ssa.Function) iter.Seq[*ssa.Call] {
+	return func(yield func(*ssa.Call) bool) {
+		for _, b := range fn.Blocks {
+			for _, instr := range b.Instrs {
+				if call, ok := instr.(*ssa.Call); ok && !yield(call) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// fieldName names a field in facts.
+func fieldName(field *types.Var) string { return pkgPath(field.Pkg()) + "." + field.Name() }
 
 // usedInTest reports whether a pointer is compared with nil, or handed to something that
 // may test it: a method of it, or a function.
 func usedInTest(v ssa.Value) bool {
 	for _, r := range *v.Referrers() {
-		switch r := r.(type) {
-		case *ssa.BinOp:
+		switch r.(type) {
+		case *ssa.BinOp, *ssa.Call, *ssa.MakeInterface, *ssa.Phi, *ssa.Store:
 			return true
-		case *ssa.Call:
-			return true
-		case *ssa.MakeInterface, *ssa.Phi, *ssa.Store:
-			return true
-		default:
-			_ = r
 		}
 	}
 	return false

@@ -24,7 +24,10 @@ func (p *program) waits(fn *ssa.Function, all []sink) {
 		if !o.bad {
 			continue
 		}
-		if s.family == loops && (o.stale || o.zeroed || p.predicate(o, s)) {
+		if !o.stale {
+			o.check, o.stale = p.testedElsewhere(o, s)
+		}
+		if s.family == loops && (o.stale || o.zeroed) {
 			// Added at once, it is looked at again and found expired; or meant so.
 			continue
 		}
@@ -83,103 +86,70 @@ func (p *program) contexts(fn *ssa.Function, depth int) (all []*frame) {
 	return all
 }
 
-var (
-	testName = regexp.MustCompile(`(?i)timed?_?out|expired?|exceed|overdue|deadline|passed|elapsed`)
-	words    = regexp.MustCompile(`[A-Z]?[a-z]+`)
-	generic  = regexp.MustCompile(`^(?i:get|is|has|have|timed?|out|timeout|expire[ds]?|deadline|duration|time|at|start|started|status|spec|field|for|after|ttl|seconds|long|a)$`)
-)
+// testedElsewhere returns the call of a function of another package, on a way to a sink,
+// that tests the deadline which a wait is computed from.
+func (p *program) testedElsewhere(o outcome, s sink) (where bound, ok bool) {
+	until, _ := o.origin.v.(ssa.Instruction)
+	for f := o.origin.f; f != nil; f = f.parent {
+		if f.fn == s.fn {
+			until = s.instr
+		}
+		if until != nil {
+			if b := p.testedBefore(until, f, o.form); b != nil {
+				return bound{at: b, f: f}, true
+			}
+		}
+		until = f.call
+	}
+	return bound{}, false
+}
 
-// predicate reports whether, before a sink, a function of another package has told of the
-// same object whether it has timed out. What it tests is known by its name only: HasTimedOut
-// is not about TasksTimeout.
-func (p *program) predicate(o outcome, s sink) bool {
-	if o.origin.f == nil {
+// testedBefore returns the block of a call that tests the deadline of a form and leads to
+// an instruction.
+func (p *program) testedBefore(until ssa.Instruction, f *frame, l linear) *ssa.BasicBlock {
+	for _, b := range f.fn.Blocks {
+		if !reaches(b, until.Block()) {
+			continue
+		}
+		for _, instr := range b.Instrs {
+			if instr == until {
+				break
+			}
+			if call, ok := instr.(*ssa.Call); ok && p.tests(call, f, l) {
+				return b
+			}
+		}
+	}
+	return nil
+}
+
+// tests reports whether a call is of a function that tests the deadline of a form.
+func (p *program) tests(call *ssa.Call, f *frame, l linear) bool {
+	fact := p.elsewhere(call)
+	if fact == nil {
 		return false
 	}
-	for f := o.origin.f; f != nil; f = f.parent {
-		for _, b := range f.fn.Blocks {
-			for _, instr := range b.Instrs {
-				call, ok := instr.(*ssa.Call)
-				if !ok {
-					continue
-				}
-				obj := calledObj(&call.Call)
-				if obj == nil || !testName.MatchString(obj.Name()) || !yieldsBool(call) {
-					continue
-				}
-				if f.fn == s.fn && !reaches(b, s.at) {
-					continue
-				}
-				for _, a := range operands(call) {
-					if p.tells(obj.Name(), a, f, o.form) {
-						return true
-					}
-				}
+	arguments := make([]string, 0, 2*len(call.Call.Args))
+	for i, a := range call.Call.Args {
+		arguments = append(arguments, placeholder(i), key(val{f, a}))
+	}
+	named := strings.NewReplacer(arguments...)
+	for _, deadline := range fact.Tests {
+		terms := map[string]bool{}
+		for _, t := range deadline {
+			terms[named.Replace(t)] = true
+		}
+		some, all := false, true
+		for k, t := range l.terms {
+			if !t.clock && t.coef > 0 {
+				some, all = true, all && terms[k]
 			}
+		}
+		if some && all {
+			return true
 		}
 	}
 	return false
-}
-
-func yieldsBool(call *ssa.Call) bool {
-	b, ok := call.Type().Underlying().(*types.Basic)
-	return ok && b.Kind() == types.Bool
-}
-
-// operands are the receiver and the arguments of a call.
-func operands(call *ssa.Call) []ssa.Value {
-	all := call.Call.Args
-	if call.Call.IsInvoke() {
-		all = append([]ssa.Value{call.Call.Value}, all...)
-	}
-	return all
-}
-
-func (p *program) tells(name string, of ssa.Value, f *frame, l linear) bool {
-	object := baseKey(val{f, of})
-	known := strings.ToLower(name)
-	if n, ok := types.Unalias(deref(of.Type())).(*types.Named); ok {
-		known += strings.ToLower(n.Obj().Name())
-	}
-	shared := false
-	for k, t := range l.terms {
-		if t.clock || t.coef < 0 || baseKey(t.x) != object {
-			continue
-		}
-		shared = true
-		last := p.nameOf(t.x, k)
-		last = last[strings.LastIndexByte(last, '.')+1:]
-		for _, w := range words.FindAllString(last, -1) {
-			if !generic.MatchString(w) && !strings.Contains(known, strings.ToLower(w)) {
-				return false
-			}
-		}
-	}
-	return shared
-}
-
-// baseKey is the key of the object that a value was read from.
-func baseKey(x val) string {
-	for range 20 {
-		x = resolve(x)
-		switch v := x.v.(type) {
-		case *ssa.UnOp:
-			x.v = v.X
-		case *ssa.FieldAddr:
-			x.v = v.X
-		case *ssa.Field:
-			x.v = v.X
-		case *ssa.Call:
-			if all := operands(v); len(all) > 0 && clockReading(v) == nil {
-				x.v = all[0]
-				continue
-			}
-			return key(x)
-		default:
-			return key(x)
-		}
-	}
-	return key(x)
 }
 
 // says tells what makes a wait 0 or negative.
@@ -284,8 +254,11 @@ func takesTime(call *ssa.Call) bool {
 			return true
 		}
 	}
+	if _, ok := getter(call); ok {
+		return false
+	}
 	for i := range sig.Params().Len() {
-		if isNamed(sig.Params().At(i).Type(), "context", "Context") {
+		if isContext(sig.Params().At(i).Type()) {
 			return true
 		}
 	}
@@ -725,11 +698,11 @@ func (p *program) late(fn *ssa.Function, all []sink) {
 				continue
 			}
 			// A timeout that is known, and ten times as long, is not missed by much.
-			if t := constantTimeout(l); t > 0 && int64(t) >= 10*n {
+			if l.c >= 10*n {
 				continue
 			}
 			pos, end := p.place(s)
-			p.report(finding{rule: "RQ005", pos: pos, end: end, fixes: p.fixLate(s, k, l),
+			p.report(finding{rule: "RQ005", pos: pos, end: end, fixes: p.fixLate(s, k),
 				message: fmt.Sprintf("a deadline is tested (line %d) and then waited for by a fixed %s: it is noticed up to that much late; use requeue.NextRequeue or a requeue.Plan",
 					p.pass.Fset.Position(b.Pos()).Line, time.Duration(n))})
 			break
@@ -759,9 +732,6 @@ func constantWait(x val) int64 {
 	n, _ := constant.Int64Val(c.Value)
 	return n
 }
-
-// constantTimeout returns the constant of start + constant - now.
-func constantTimeout(l linear) time.Duration { return time.Duration(l.c) }
 
 // deadlineTest tells a test of a deadline that has not come: by what is compared, and by
 // the name of what it is compared with.
@@ -808,6 +778,10 @@ func testedForms(c cond, depth int) []linear {
 		return found
 	}
 	switch v := c.x.v.(type) {
+	case *ssa.UnOp:
+		if v.Op == token.NOT {
+			return testedForms(cond{val{c.x.f, v.X}, !c.truth, c.at}, depth+1)
+		}
 	case *ssa.Phi:
 		for _, e := range v.Edges {
 			found = append(found, testedForms(cond{val{c.x.f, e}, c.truth, c.at}, depth+1)...)

@@ -1,6 +1,7 @@
 package rq001
 
 import (
+	"context"
 	"math/rand"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/rancher/wrangler/v3/pkg/generic"
 	"github.com/requeue-go/requeue"
+	"rq001/api"
 	"rq001/helper"
 )
 
@@ -177,6 +179,32 @@ func movedByTooLittle(o *object, now time.Time) (ctrl.Result, error) {
 		next = now.Add(o.Interval)
 	}
 	return ctrl.Result{RequeueAfter: next.Sub(now)}, nil // want `RQ001`
+}
+
+func addOtherTimeout(ctx context.Context, q workqueue.TypedRateLimitingInterface[string], r *api.Run, c clock.Clock) {
+	if r.Over(ctx, c) {
+		return
+	}
+	q.AddAfter("key", r.Tasks()-c.Since(r.Started.Time)) // want `RQ001`
+}
+
+func addOtherRun(ctx context.Context, q workqueue.TypedRateLimitingInterface[string], r, other *api.Run, c clock.Clock) {
+	if other.Over(ctx, c) {
+		return
+	}
+	q.AddAfter("key", r.Timeout(ctx)-c.Since(r.Started.Time)) // want `RQ001`
+}
+
+func addByName(ctx context.Context, q workqueue.TypedRateLimitingInterface[string], r *api.Run, c clock.Clock) {
+	if r.HasTimedOut() {
+		return
+	}
+	q.AddAfter("key", r.Timeout(ctx)-c.Since(r.Started.Time)) // want `RQ001` `RQ007`
+}
+
+func addBefore(ctx context.Context, q workqueue.TypedRateLimitingInterface[string], r *api.Run, c clock.Clock) bool {
+	q.AddAfter("key", r.Timeout(ctx)-c.Since(r.Started.Time)) // want `RQ001`
+	return r.Over(ctx, c)
 }
 
 // Negative.
@@ -411,6 +439,27 @@ func addChecked(q workqueue.TypedRateLimitingInterface[string], o *object) error
 		return do(o)
 	}
 	q.AddAfter("key", time.Until(o.Deadline))
+	return nil
+}
+
+// The same, where another package tests it.
+func addPredicate(ctx context.Context, q workqueue.TypedRateLimitingInterface[string], r *api.Run, c clock.Clock) {
+	if r.Over(ctx, c) {
+		return
+	}
+	elapsed := c.Since(r.Started.Time)
+	q.AddAfter("key", r.Timeout(ctx)-elapsed)
+}
+
+func addPredicateOfPredicate(ctx context.Context, q workqueue.TypedRateLimitingInterface[string], r *api.Run, c clock.Clock) error {
+	if r.LongOver(ctx, c) {
+		return nil
+	}
+	return addRest(ctx, q, r, c)
+}
+
+func addRest(ctx context.Context, q workqueue.TypedRateLimitingInterface[string], r *api.Run, c clock.Clock) error {
+	q.AddAfter("key", r.Timeout(ctx)-c.Since(r.Started.Time))
 	return nil
 }
 

@@ -1,11 +1,14 @@
 package rq003
 
 import (
+	"context"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+
+	"rq001/api"
 )
 
 type object struct {
@@ -44,6 +47,14 @@ func ownPredicate(o *object) (ctrl.Result, error) {
 }
 
 func (o *object) expired() bool { return time.Since(o.Created.Time) > o.TTL }
+
+// The package of the type tests the deadline, by a reading of its own.
+func predicateElsewhere(ctx context.Context, r *api.Run, c clock.Clock) (ctrl.Result, error) {
+	if r.Over(ctx, c) {
+		return ctrl.Result{}, nil
+	}
+	return ctrl.Result{RequeueAfter: r.Started.Add(r.Timeout(ctx)).Sub(c.Now())}, nil // want `RQ003`
+}
 
 type schedule interface{ Next(time.Time) time.Time }
 
