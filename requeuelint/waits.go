@@ -486,8 +486,7 @@ func (p *program) merges(fn *ssa.Function) {
 		for _, instr := range b.Instrs {
 			switch instr := instr.(type) {
 			case *ssa.Call:
-				bi, ok := instr.Call.Value.(*ssa.Builtin)
-				if !ok || bi.Name() != "min" || !isDuration(instr.Type()) {
+				if !isDuration(instr.Type()) || !takesLess(instr) {
 					continue
 				}
 				if p.zeroWins(f, instr, b) {
@@ -498,13 +497,52 @@ func (p *program) merges(fn *ssa.Function) {
 						fixes = p.replaceCallee(n, "Soonest", "merge with requeue.Soonest")
 					}
 					p.report(finding{rule: "RQ004", pos: pos, end: end, fixes: fixes,
-						message: "min lets a wait of 0, which means none, or a negative one win, and the others are lost; use requeue.Soonest"})
+						message: "of these waits the least is taken: 0, which means none, or a negative one wins, and the other is lost; use requeue.Soonest"})
 				}
 			case *ssa.If:
 				p.comparedMerge(f, instr, b)
 			}
 		}
 	}
+}
+
+// takesLess tells a call of min, or of a function of the package that returns the lesser
+// of its two parameters.
+func takesLess(call *ssa.Call) bool {
+	if bi, ok := call.Call.Value.(*ssa.Builtin); ok {
+		return bi.Name() == "min"
+	}
+	fn := call.Call.StaticCallee()
+	if fn == nil || len(fn.Params) != 2 || len(fn.Blocks) != 3 {
+		return false
+	}
+	branch, ok := fn.Blocks[0].Instrs[len(fn.Blocks[0].Instrs)-1].(*ssa.If)
+	if !ok {
+		return false
+	}
+	cmp, ok := branch.Cond.(*ssa.BinOp)
+	if !ok {
+		return false
+	}
+	less, more := cmp.X, cmp.Y
+	switch cmp.Op {
+	case token.LSS, token.LEQ:
+	case token.GTR, token.GEQ:
+		less, more = more, less
+	default:
+		return false
+	}
+	returns := func(b *ssa.BasicBlock, v ssa.Value) bool {
+		r, ok := b.Instrs[len(b.Instrs)-1].(*ssa.Return)
+		return ok && len(r.Results) == 1 && r.Results[0] == v
+	}
+	return isDuration(less.Type()) && paramOf(fn, less) && paramOf(fn, more) &&
+		returns(branch.Block().Succs[0], less) && returns(branch.Block().Succs[1], more)
+}
+
+func paramOf(fn *ssa.Function, v ssa.Value) bool {
+	p, ok := v.(*ssa.Parameter)
+	return ok && p.Parent() == fn
 }
 
 // zeroWins reports whether an argument of min is a wait in which 0 means none.
@@ -762,6 +800,10 @@ func (p *program) deadlineTest(c cond) (ssa.Value, linear, bool) {
 			if timeoutName.MatchString(p.nameOf(t.x, k)) {
 				named = true
 			}
+		}
+		// A constant has a name in the source only.
+		if e, ok := p.node(x.v.Pos()).(ast.Expr); ok && l.c != 0 && timeoutName.MatchString(p.text(e)) {
+			named = true
 		}
 		if instants == 1 && named {
 			return x.v, l, true

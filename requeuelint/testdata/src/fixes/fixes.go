@@ -45,6 +45,17 @@ func merged(a, b ctrl.Result) ctrl.Result {
 	return ctrl.Result{RequeueAfter: min(a.RequeueAfter, b.RequeueAfter)} // want `RQ004`
 }
 
+func least(a, b time.Duration) time.Duration {
+	if b < a {
+		return b
+	}
+	return a
+}
+
+func mergedByHelper(a, b ctrl.Result) ctrl.Result {
+	return ctrl.Result{RequeueAfter: least(a.RequeueAfter, b.RequeueAfter)} // want `RQ004`
+}
+
 func lowest(a, b ctrl.Result) ctrl.Result {
 	if a.RequeueAfter > b.RequeueAfter { // want `RQ004`
 		return b

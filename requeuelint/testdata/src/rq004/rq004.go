@@ -46,7 +46,29 @@ func parts(a, b string) (ctrl.Result, error) {
 	return ctrl.Result{RequeueAfter: min(part(a), part(b))}, nil // want `RQ004`
 }
 
+func least(a, b time.Duration) time.Duration {
+	if a < b {
+		return a
+	}
+	return b
+}
+
+func byHelper(a, b ctrl.Result) ctrl.Result {
+	return ctrl.Result{RequeueAfter: least(a.RequeueAfter, b.RequeueAfter)} // want `RQ004`
+}
+
 // Negative.
+
+func most(a, b time.Duration) time.Duration {
+	if a > b {
+		return a
+	}
+	return b
+}
+
+func longestByHelper(a, b ctrl.Result) ctrl.Result {
+	return ctrl.Result{RequeueAfter: most(a.RequeueAfter, b.RequeueAfter)}
+}
 
 func positive(a, b ctrl.Result) ctrl.Result {
 	switch {

@@ -60,7 +60,35 @@ func variable(o *object) (ctrl.Result, error) {
 	return ctrl.Result{RequeueAfter: interval30}, nil // want `RQ005`
 }
 
+const startTimeout = 5 * time.Minute
+
+func constant(o *object, c clock.Clock) (ctrl.Result, error) {
+	if c.Since(o.Started.Time) > startTimeout {
+		return ctrl.Result{}, fail(o)
+	}
+	return ctrl.Result{RequeueAfter: poll}, nil // want `RQ005`
+}
+
 // Negative.
+
+const resync = 5 * time.Minute
+
+func constantInterval(o *object, c clock.Clock) (ctrl.Result, error) {
+	if c.Since(o.LastRun.Time) > resync {
+		return ctrl.Result{}, run(o)
+	}
+	return ctrl.Result{RequeueAfter: poll}, nil
+}
+
+const endTimeout = time.Hour
+
+// A minute of an hour is not late by much.
+func constantLong(o *object, c clock.Clock) (ctrl.Result, error) {
+	if c.Since(o.Started.Time) > endTimeout {
+		return ctrl.Result{}, fail(o)
+	}
+	return ctrl.Result{RequeueAfter: poll}, nil
+}
 
 // An interval since the last run is a poll.
 func interval(o *object) (ctrl.Result, error) {
