@@ -162,11 +162,11 @@ func exponent(f *frame, v ssa.Value, depth int, product bool) ssa.Value {
 					return nil
 				}
 			}
-			if !isConst(v.Call.Args[1]) {
+			if !isConst(v.Call.Args[1]) && !compared(v) {
 				return v.Call.Args[1]
 			}
 		case "math.Exp2", "math.Exp":
-			if !isConst(v.Call.Args[0]) {
+			if !isConst(v.Call.Args[0]) && !compared(v) {
 				return v.Call.Args[0]
 			}
 		}
@@ -308,6 +308,9 @@ func within(k string, x val) bool {
 		return true
 	}
 	b, ok := x.v.(*ssa.BinOp)
+	if ok && b.Op == token.SHR {
+		return within(k, val{x.f, b.Y}) // base > ceiling >> n
+	}
 	return ok && (b.Op == token.ADD || b.Op == token.SUB) && (key(val{x.f, b.X}) == k && isConst(b.Y))
 }
 
@@ -325,20 +328,6 @@ func small(v ssa.Value) bool {
 func floatCeiling(v ssa.Value) bool {
 	c, ok := v.(*ssa.Convert)
 	if !ok {
-		return false
-	}
-	compared := func(x ssa.Value) bool {
-		if x.Referrers() == nil {
-			return false
-		}
-		for _, r := range *x.Referrers() {
-			if b, ok := r.(*ssa.BinOp); ok {
-				switch b.Op {
-				case token.LSS, token.LEQ, token.GTR, token.GEQ:
-					return true
-				}
-			}
-		}
 		return false
 	}
 	if compared(c.X) {
@@ -370,6 +359,22 @@ func looksAtSign(f *frame, v ssa.Value) bool {
 			}
 			// x < y: the result is the smaller side, and the other is not a ceiling.
 			if key(val{f, x}) == k && (isConst(y) && small(y) || isFactor(f, v, y)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// compared reports whether a number is compared with another.
+func compared(x ssa.Value) bool {
+	if x.Referrers() == nil {
+		return false
+	}
+	for _, r := range *x.Referrers() {
+		if b, ok := r.(*ssa.BinOp); ok {
+			switch b.Op {
+			case token.LSS, token.LEQ, token.GTR, token.GEQ:
 				return true
 			}
 		}

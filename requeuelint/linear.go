@@ -92,6 +92,13 @@ func resolve(x val) val {
 				return x
 			}
 			x.v = stored
+		case *ssa.Alloc:
+			// The address of a time, as methods of metav1.Time take it.
+			stored := onlyTime(v)
+			if stored == nil {
+				return x
+			}
+			x.v = stored
 		case *ssa.Field:
 			if !isWrapper(v.X.Type()) {
 				return x
@@ -150,6 +157,17 @@ func loaded(load *ssa.UnOp) (ssa.Value, bool) {
 		}
 	}
 	return nil, false
+}
+
+// onlyTime returns the only value that a variable for a time ever has.
+func onlyTime(addr *ssa.Alloc) ssa.Value {
+	if !isTime(deref(addr.Type())) {
+		return nil
+	}
+	if s := stores(addr); len(s) == 1 {
+		return s[0].Val
+	}
+	return nil
 }
 
 // lastStore returns the store that a load of a variable reads, if it is in the same block.

@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"iter"
 	"maps"
 	"reflect"
 	"runtime/debug"
@@ -25,6 +26,8 @@ type program struct {
 	calls  map[*ssa.Function][]*ssa.Call // of functions of the package, by callee
 	tested map[*ssa.Function]map[*types.Var]bool
 	exprs  map[token.Pos]ast.Node // of calls, operators and fields, by where SSA says they are
+
+	deadlinesHere [][]string // see packageDeadlines
 
 	findings []finding
 }
@@ -333,11 +336,11 @@ func (p *program) summary(fn *ssa.Function) *waitFact {
 	return fact
 }
 
-// deadlines lists what a predicate compares with the clock: in the branches that it takes,
-// and in what it returns.
+// deadlines lists what a predicate compares with the clock, as keys that say something in
+// another package.
 func (p *program) deadlines(f *frame) (found [][]string) {
 	results := f.fn.Signature.Results()
-	if results.Len() != 1 || !types.Identical(results.At(0).Type().Underlying(), types.Typ[types.Bool]) {
+	if results.Len() != 1 || !isBoolean(results.At(0).Type()) {
 		return nil
 	}
 	parameters := make([]string, 0, 2*len(f.fn.Params))
@@ -345,38 +348,55 @@ func (p *program) deadlines(f *frame) (found [][]string) {
 		parameters = append(parameters, key(val{f, v}), placeholder(i))
 	}
 	named := strings.NewReplacer(parameters...)
-	for _, b := range f.fn.Blocks {
-		var tested ssa.Value
-		switch last := b.Instrs[len(b.Instrs)-1].(type) {
-		case *ssa.If:
-			tested = last.Cond
-		case *ssa.Return:
-			tested = last.Results[0]
-		default:
-			continue
+	for l := range comparedDeadlines(f) {
+		var terms []string
+		for k, t := range l.terms {
+			if !t.clock && t.coef > 0 {
+				terms = append(terms, named.Replace(k))
+			}
 		}
-		for _, truth := range []bool{true, false} {
-			for _, l := range testedForms(cond{val{f, tested}, truth, b}, 0) {
-				if past := constOf(0).plus(l, -1); past.remaining() {
-					l = past
-				}
-				if !l.remaining() {
+		slices.Sort(terms)
+		if !slices.ContainsFunc(terms, local) && !slices.ContainsFunc(found, func(d []string) bool { return slices.Equal(d, terms) }) {
+			found = append(found, terms)
+		}
+	}
+	return found
+}
+
+// comparedDeadlines iterates over the times left that a function tests: in the branches
+// that it takes, and in what it returns.
+func comparedDeadlines(f *frame) iter.Seq[linear] {
+	return func(yield func(linear) bool) {
+		for _, b := range f.fn.Blocks {
+			var tested []ssa.Value
+			switch last := b.Instrs[len(b.Instrs)-1].(type) {
+			case *ssa.If:
+				tested = []ssa.Value{last.Cond}
+			case *ssa.Return:
+				tested = last.Results
+			}
+			for _, v := range tested {
+				if !isBoolean(v.Type()) {
 					continue
 				}
-				var terms []string
-				for k, t := range l.terms {
-					if !t.clock && t.coef > 0 {
-						terms = append(terms, named.Replace(k))
+				for _, truth := range []bool{true, false} {
+					for _, l := range testedForms(cond{val{f, v}, truth, b}, 0) {
+						if past := constOf(0).plus(l, -1); past.remaining() {
+							l = past
+						}
+						if l.remaining() && !yield(l) {
+							return
+						}
 					}
-				}
-				slices.Sort(terms)
-				if !slices.ContainsFunc(terms, local) && !slices.ContainsFunc(found, func(d []string) bool { return slices.Equal(d, terms) }) {
-					found = append(found, terms)
 				}
 			}
 		}
 	}
-	return found
+}
+
+func isBoolean(t types.Type) bool {
+	b, ok := t.Underlying().(*types.Basic)
+	return ok && b.Info()&types.IsBoolean != 0
 }
 
 // placeholder stands for a parameter in a fact; the receiver counts.

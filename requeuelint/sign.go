@@ -99,7 +99,13 @@ func (e *evaluation) eval(x val, known []cond, at *ssa.BasicBlock) outcome {
 		}
 	case *ssa.BinOp:
 		switch v.Op {
-		case token.MUL, token.QUO, token.ADD:
+		case token.ADD:
+			o := operand(v.X).join(operand(v.Y))
+			if o.stale && (isPositive(v.X) || isPositive(v.Y)) {
+				return outcome{} // what is added is more than what passes between two readings
+			}
+			return o
+		case token.MUL, token.QUO:
 			return operand(v.X).join(operand(v.Y))
 		case token.SUB:
 			return operand(v.X)
@@ -144,7 +150,10 @@ func (e *evaluation) left(x val, l linear, checks []bound, known []cond, at *ssa
 			}
 		}
 	}
-	if e.noneLeft(l, known, 0) {
+	if state == stale && l.c > where.form.c {
+		return outcome{} // what is added is more than what passes between two readings
+	}
+	if e.noneLeft(l, known, 0) || e.setByClock(l) {
 		return outcome{}
 	}
 	// A test that is not seen through, of the same reading or of the instant.
@@ -182,13 +191,40 @@ func (e *evaluation) noneLeft(l linear, known []cond, depth int) bool {
 			if reading, _ := derived(w.x, 0); reading != "" && reading == now {
 				continue
 			}
-			if m.remaining() && state != holds && !e.noneLeft(m, conds, depth+1) && !isZeroTime(w.x) {
+			if m.remaining() && state != holds && !e.noneLeft(m, conds, depth+1) && !isZeroTime(w.x) && !e.setByClock(m) {
 				all = false
 				break
 			}
 		}
 		if all {
 			return true
+		}
+	}
+	return false
+}
+
+// setByClock reports whether an instant of a form was read from a field that has been set
+// from a reading of the clock, in the function or one that leads to it.
+func (e *evaluation) setByClock(l linear) bool {
+	for k, t := range l.terms {
+		if t.clock || t.coef < 0 || !isTime(t.x.v.Type()) {
+			continue
+		}
+		for f := t.x.f; f != nil; f = f.parent {
+			for _, b := range f.fn.Blocks {
+				for _, instr := range b.Instrs {
+					s, ok := instr.(*ssa.Store)
+					if !ok || !isTime(s.Val.Type()) {
+						continue
+					}
+					if _, field := s.Addr.(*ssa.FieldAddr); !field || key(val{f, s.Addr}) != k {
+						continue
+					}
+					if _, now := linearOf(val{f, s.Val}).clock(1); now {
+						return true
+					}
+				}
+			}
 		}
 	}
 	return false
@@ -234,6 +270,11 @@ func origins(x val) (all []way) {
 func isZeroTime(x val) bool {
 	c, ok := resolve(x).v.(*ssa.Const)
 	return ok && c.Value == nil
+}
+
+func isPositive(v ssa.Value) bool {
+	c, ok := v.(*ssa.Const)
+	return ok && c.Value != nil && constant.Sign(c.Value) > 0
 }
 
 func blockOf(x val, at *ssa.BasicBlock) *ssa.BasicBlock {
@@ -466,7 +507,7 @@ func (e *evaluation) clamp(f *frame, args []ssa.Value, known []cond, at *ssa.Bas
 	for _, a := range args {
 		a = resolve(val{f, a}).v
 		if c, ok := a.(*ssa.Const); ok {
-			if c.Value != nil && constant.Sign(c.Value) > 0 {
+			if isPositive(c) {
 				return outcome{}
 			}
 			zero = true

@@ -27,7 +27,7 @@ func (p *program) waits(fn *ssa.Function, all []sink) {
 		if !o.stale {
 			o.check, o.stale = p.testedElsewhere(o, s)
 		}
-		if s.family == loops && (o.stale || o.zeroed) {
+		if s.family == loops && (o.stale || o.zeroed || p.handled(o)) {
 			// Added at once, it is looked at again and found expired; or meant so.
 			continue
 		}
@@ -84,6 +84,96 @@ func (p *program) contexts(fn *ssa.Function, depth int) (all []*frame) {
 		all = []*frame{p.root(fn)}
 	}
 	return all
+}
+
+// handled reports whether some function of the package tests the deadline that a wait is
+// computed from, by the fields and the methods that it is read from. What is added at once
+// is then likely found expired. It holds, too, for what is not seen through.
+func (p *program) handled(o outcome) bool {
+	if o.via != nil {
+		return false
+	}
+	waited := p.sources(o.form)
+	if waited == nil {
+		return true
+	}
+	for _, d := range p.packageDeadlines() {
+		if !slices.ContainsFunc(waited, func(source string) bool { return !slices.Contains(d, source) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// packageDeadlines lists what the functions of the package compare with the clock, each as
+// its sources.
+func (p *program) packageDeadlines() [][]string {
+	if p.deadlinesHere != nil {
+		return p.deadlinesHere
+	}
+	p.deadlinesHere = [][]string{}
+	for _, fn := range p.funcs {
+		if p.inTest(fn.Pos()) {
+			continue
+		}
+		for l := range comparedDeadlines(p.root(fn)) {
+			if d := p.sources(l); d != nil {
+				p.deadlinesHere = append(p.deadlinesHere, d)
+			}
+		}
+	}
+	return p.deadlinesHere
+}
+
+// sources names what the instants and spans of a form are read from: fields, methods,
+// parameters. It is nil if one of them is of none.
+func (p *program) sources(l linear) (all []string) {
+	for _, t := range l.terms {
+		if t.clock || t.coef < 0 {
+			continue
+		}
+		s := source(t.x, 0)
+		if s == "" {
+			return nil
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+func source(x val, depth int) string {
+	x = resolve(x)
+	if depth > 8 {
+		return ""
+	}
+	switch v := x.v.(type) {
+	case *ssa.UnOp:
+		if v.Op == token.MUL {
+			return source(val{x.f, v.X}, depth+1)
+		}
+	case *ssa.FieldAddr:
+		if isWrapper(deref(v.X.Type())) {
+			return source(val{x.f, v.X}, depth+1)
+		}
+		return fieldName(fieldVar(v.X.Type(), v.Field))
+	case *ssa.Field:
+		return fieldName(fieldVar(v.X.Type(), v.Field))
+	case *ssa.Extract:
+		return source(val{x.f, v.Tuple}, depth+1)
+	case *ssa.Convert:
+		return source(val{x.f, v.X}, depth+1)
+	case *ssa.BinOp: // a number times a unit
+		if isConst(v.Y) {
+			return source(val{x.f, v.X}, depth+1)
+		}
+	case *ssa.Call:
+		if obj := calledObj(&v.Call); obj != nil {
+			return objName(obj)
+		}
+	case *ssa.Parameter, *ssa.Global:
+		return key(x)
+	}
+	return ""
 }
 
 // testedElsewhere returns the call of a function of another package, on a way to a sink,
@@ -282,13 +372,13 @@ func (p *program) errors(fn *ssa.Function) {
 			continue
 		}
 		if call := resultCall(r.Results[0]); call != nil {
-			if !p.keepsWait(fn) {
+			if p.dropped(fn, 0) {
 				p.report(finding{rule: "RQ008", pos: r.Pos(), end: r.Pos() + token.Pos(len("return")), fixes: p.fixFailed(call),
 					message: "deadlinequeue.Result is returned with an error: controller-runtime ignores its RequeueAfter and warns each time; use deadlinequeue.Failed"})
 			}
 			continue
 		}
-		if !p.hasWait(r.Results[0], b, 0) || p.keepsWait(fn) {
+		if !p.hasWait(r.Results[0], b, 0) || !p.dropped(fn, 0) {
 			continue
 		}
 		p.report(finding{rule: "RQ002", pos: r.Pos(), end: r.Pos() + token.Pos(len("return")),
@@ -418,47 +508,66 @@ func (p *program) isFailure(f *frame, v ssa.Value, known []cond) bool {
 	return len(calls) == 0
 }
 
-// keepsWait reports whether a caller of a function makes use of the wait although there is
-// an error: it returns the wait without the error, or looks at it.
-func (p *program) keepsWait(fn *ssa.Function) bool {
-	for _, call := range p.calls[fn] {
-		var result, err *ssa.Extract
-		for _, instr := range *call.Referrers() {
-			if ex, ok := instr.(*ssa.Extract); ok {
-				if ex.Index == 0 {
-					result = ex
-				} else {
-					err = ex
-				}
-			}
+// dropped reports whether a wait that a function returns with an error gets to
+// controller-runtime with it: nobody in the package calls the function, or a caller hands
+// on both. A caller that looks at the wait, or returns it alone, makes use of it.
+func (p *program) dropped(fn *ssa.Function, depth int) bool {
+	calls := p.calls[fn]
+	if len(calls) == 0 || depth > 5 {
+		return true
+	}
+	handed := false
+	for _, call := range calls {
+		used, both := handsOn(call)
+		if used {
+			return false
 		}
-		if result == nil {
-			continue
-		}
-		uses := *result.Referrers()
-		// A pointer to a result.
-		for _, instr := range *result.Referrers() {
-			if load, ok := instr.(*ssa.UnOp); ok {
-				uses = slices.Concat(uses, *load.Referrers())
-			}
-		}
-		for _, instr := range uses {
-			switch instr := instr.(type) {
-			case *ssa.Return:
-				last := instr.Results[len(instr.Results)-1]
-				if err == nil || last != ssa.Value(err) && (isNil(last) || !isError(last.Type())) {
-					return true
-				}
-			case *ssa.Store:
-				if !storedWith(instr, err) {
-					return true
-				}
-			case *ssa.Field, *ssa.FieldAddr, *ssa.Phi, *ssa.Call:
-				return true
+		handed = handed || both && p.dropped(call.Parent(), depth+1)
+	}
+	return handed
+}
+
+// handsOn tells what becomes of the result of a call that comes with an error: it is made
+// use of, or returned with the error, or neither.
+func handsOn(call *ssa.Call) (used, both bool) {
+	var result, err *ssa.Extract
+	for _, instr := range *call.Referrers() {
+		if ex, ok := instr.(*ssa.Extract); ok {
+			if ex.Index == 0 {
+				result = ex
+			} else if isError(ex.Type()) {
+				err = ex
 			}
 		}
 	}
-	return false
+	if result == nil {
+		return false, false
+	}
+	uses := *result.Referrers()
+	// A pointer to a result.
+	for _, instr := range *result.Referrers() {
+		if load, ok := instr.(*ssa.UnOp); ok {
+			uses = slices.Concat(uses, *load.Referrers())
+		}
+	}
+	for _, instr := range uses {
+		switch instr := instr.(type) {
+		case *ssa.Return:
+			last := instr.Results[len(instr.Results)-1]
+			if err == nil || last != ssa.Value(err) && (isNil(last) || !isError(last.Type())) {
+				return true, false
+			}
+			both = true
+		case *ssa.Store:
+			if !storedWith(instr, err) {
+				return true, false
+			}
+			both = true
+		case *ssa.Field, *ssa.FieldAddr, *ssa.Phi, *ssa.Call:
+			return true, false
+		}
+	}
+	return false, both
 }
 
 // storedWith reports whether a result is stored to be returned with its error, as it is in

@@ -23,10 +23,13 @@ import (
 type object struct {
 	Created  metav1.Time
 	Deadline time.Time
+	Ends     time.Time // that nothing tests
 	Interval time.Duration
 	LastRun  metav1.Time
 	Next     *metav1.Time
 	Timeout  *metav1.Duration
+	Limit    *time.Time
+	Finished *metav1.Time
 }
 
 func do(*object) error { return nil }
@@ -154,23 +157,23 @@ func negated(o *object) (ctrl.Result, error) {
 }
 
 func addAfter(q workqueue.TypedRateLimitingInterface[string], o *object) {
-	q.AddAfter("key", time.Until(o.Deadline)) // want `RQ001: AddAfter can be zero or negative here .* added at once`
+	q.AddAfter("key", time.Until(o.Ends)) // want `RQ001: AddAfter can be zero or negative here .* added at once`
 }
 
 func addWithOpts(q priorityqueue.PriorityQueue[string], o *object) {
-	q.AddWithOpts(priorityqueue.AddOpts{After: time.Until(o.Deadline)}, "key") // want `RQ001: After can be`
+	q.AddWithOpts(priorityqueue.AddOpts{After: time.Until(o.Ends)}, "key") // want `RQ001: After can be`
 }
 
 func addWrapped(q workqueue.TypedRateLimitingInterface[string], o *object) {
-	helper.Add(q, "key", time.Until(o.Deadline)) // want `RQ001: Add can be`
+	helper.Add(q, "key", time.Until(o.Ends)) // want `RQ001: Add can be`
 }
 
 func knative(c *controller.Impl, o *object, now time.Time) {
-	c.EnqueueAfter(o, o.Deadline.Sub(now)) // want `RQ001: EnqueueAfter`
+	c.EnqueueAfter(o, o.Ends.Sub(now)) // want `RQ001: EnqueueAfter`
 }
 
 func rancher(c generic.ControllerInterface, o *object) {
-	c.EnqueueAfter("namespace", "name", time.Until(o.Deadline)) // want `RQ001: EnqueueAfter`
+	c.EnqueueAfter("namespace", "name", time.Until(o.Ends)) // want `RQ001: EnqueueAfter`
 }
 
 func movedByTooLittle(o *object, now time.Time) (ctrl.Result, error) {
@@ -274,6 +277,33 @@ func sameNowOtherForm(o *object, c clock.Clock) (ctrl.Result, error) {
 		return ctrl.Result{}, do(o)
 	}
 	return ctrl.Result{RequeueAfter: o.Created.Add(o.Interval).Sub(now)}, nil
+}
+
+// The methods of metav1.Time take its address.
+func sameAddress(o *object) (ctrl.Result, error) {
+	now := metav1.Now()
+	if o.Next != nil && now.Before(o.Next) {
+		return ctrl.Result{RequeueAfter: o.Next.Sub(now.Time)}, nil
+	}
+	o.LastRun = now
+	keep(&now)
+	return ctrl.Result{}, do(o)
+}
+
+func keep(*metav1.Time) {}
+
+// What has just been set to now lies not in the past.
+func justFinished(o *object) (ctrl.Result, error) {
+	now := metav1.Now()
+	o.Finished = &now
+	return ctrl.Result{RequeueAfter: o.cleanup().Sub(now.Time)}, nil
+}
+
+func (o *object) cleanup() time.Time {
+	if o.Interval == 0 {
+		return o.Finished.Add(time.Hour)
+	}
+	return o.Finished.Add(o.Interval)
 }
 
 func sameElapsed(o *object) (ctrl.Result, error) {
@@ -462,6 +492,24 @@ func addRest(ctx context.Context, q workqueue.TypedRateLimitingInterface[string]
 	q.AddAfter("key", r.Timeout(ctx)-c.Since(r.Started.Time))
 	return nil
 }
+
+// Another function tests it, and what is added at once comes there.
+func addFar(q workqueue.TypedRateLimitingInterface[string], o *object) {
+	q.AddAfter("key", time.Until(*o.Limit))
+}
+
+func far(o *object) bool { return o.Limit != nil && time.Now().UTC().After(*o.Limit) }
+
+// One of several, which is not seen through.
+func addSooner(q workqueue.TypedRateLimitingInterface[string], o *object) {
+	at := &o.Ends
+	if other := o.ends(); other != nil && other.Before(o.Ends) {
+		at = other
+	}
+	q.AddAfter("key", time.Until(*at))
+}
+
+func (o *object) ends() *time.Time { return nil }
 
 // Once an event is no loop.
 func handle(q workqueue.TypedRateLimitingInterface[string], e event.UpdateEvent, o *object) {

@@ -57,6 +57,21 @@ func deferred() (_ ctrl.Result, err error) {
 	return ctrl.Result{}, nil
 }
 
+// Both are handed on, by two.
+func first() (ctrl.Result, error) {
+	result, err := second()
+	if err != nil {
+		return result, fmt.Errorf("first: %w", err)
+	}
+	return ctrl.Result{}, nil
+}
+
+func second() (ctrl.Result, error) { return third() }
+
+func third() (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: time.Minute}, errors.New("not yet") // want `RQ002`
+}
+
 func handed(err error) (ctrl.Result, error) {
 	return ctrl.Result{RequeueAfter: time.Minute}, fmt.Errorf("failed: %w", err) // want `RQ002`
 }
@@ -164,3 +179,37 @@ func part() (ctrl.Result, error) {
 func finish() (ctrl.Result, error) { return last(work()) }
 
 func last(err error) (ctrl.Result, error) { return ctrl.Result{RequeueAfter: time.Minute}, err }
+
+// The wait is handed to a function that returns it alone.
+func (r *reporter) Reconcile() (ctrl.Result, error) {
+	result, o, err := r.reconcile()
+	return report(o, result, err)
+}
+
+func (r *reporter) reconcile() (ctrl.Result, int, error) {
+	result, err := r.step()
+	if err != nil {
+		return result, 0, err
+	}
+	if _, err := r.other(); err != nil {
+		return ctrl.Result{}, 0, err
+	}
+	return ctrl.Result{}, 1, nil
+}
+
+func (r *reporter) step() (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: time.Minute}, errors.New("not yet")
+}
+
+func (r *reporter) other() (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: time.Minute}, errors.New("not yet")
+}
+
+func report(_ int, result ctrl.Result, err error) (ctrl.Result, error) {
+	if err != nil && !result.IsZero() {
+		return result, nil
+	}
+	return result, err
+}
+
+type reporter struct{}

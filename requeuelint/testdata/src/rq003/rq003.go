@@ -89,3 +89,19 @@ func logged(o *object, now time.Time) (ctrl.Result, error) {
 	}
 	return ctrl.Result{}, nil
 }
+
+// A second is more than what passes between two readings.
+func rounded(o *object) (ctrl.Result, error) {
+	if o.Created.After(time.Now()) {
+		left := time.Until(o.Created.Time)
+		return ctrl.Result{RequeueAfter: time.Duration(1+int(left.Seconds())) * time.Second}, nil
+	}
+	return ctrl.Result{}, do(o)
+}
+
+func padded(o *object) (ctrl.Result, error) {
+	if o.Created.After(time.Now()) {
+		return ctrl.Result{RequeueAfter: time.Until(o.Created.Add(time.Second))}, nil
+	}
+	return ctrl.Result{}, do(o)
+}

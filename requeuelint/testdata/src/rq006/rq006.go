@@ -116,3 +116,20 @@ func spread(d time.Duration, n int, each func(func(i int) time.Duration)) {
 }
 
 func table(i int) time.Duration { return [...]time.Duration{time.Second, time.Minute}[i] }
+
+// Whether it overflows is tested in the other direction.
+func shiftedBack(base, ceiling time.Duration, count int) time.Duration {
+	shift := count - 1
+	if base > ceiling>>shift {
+		return ceiling
+	}
+	return time.Duration(base << shift)
+}
+
+func dividedBy(base time.Duration, n int) time.Duration {
+	factor := math.Pow(2, float64(n))
+	if factor > float64(math.MaxInt64)/float64(base) {
+		return time.Duration(math.MaxInt64)
+	}
+	return base * time.Duration(factor)
+}
