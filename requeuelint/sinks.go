@@ -222,15 +222,26 @@ func requeuesToo(s sink) bool {
 }
 
 // handlesEvent reports whether a function is called for an event, so that adding at once
-// happens once an event and is no loop.
-func handlesEvent(fn *ssa.Function) bool {
-	for ; fn != nil; fn = fn.Parent() {
-		for _, p := range fn.Params {
-			if n, ok := types.Unalias(deref(p.Type())).(*types.Named); ok && n.Obj().Pkg() != nil &&
-				strings.HasSuffix(pkgPath(n.Obj().Pkg()), "controller-runtime/pkg/event") {
+// happens once an event and is no loop: it is handed an event of controller-runtime or, as
+// by an informer, an object of any type, or all that call it are.
+func (p *program) handlesEvent(fn *ssa.Function, depth int) bool {
+	for f := fn; f != nil; f = f.Parent() {
+		for _, param := range f.Params {
+			if isEvent(param.Type()) {
 				return true
 			}
 		}
 	}
-	return false
+	calls := p.calls[fn]
+	return len(calls) > 0 && depth < 3 && !slices.ContainsFunc(calls, func(call *ssa.Call) bool {
+		return !p.handlesEvent(call.Parent(), depth+1)
+	})
+}
+
+func isEvent(t types.Type) bool {
+	if i, ok := types.Unalias(t).(*types.Interface); ok {
+		return i.Empty()
+	}
+	n, ok := types.Unalias(deref(t)).(*types.Named)
+	return ok && strings.HasSuffix(pkgPath(n.Obj().Pkg()), "controller-runtime/pkg/event")
 }

@@ -17,7 +17,7 @@ import (
 // waits reports RQ001 and RQ003: waits that can be 0 or negative.
 func (p *program) waits(fn *ssa.Function, all []sink) {
 	for _, s := range all {
-		if s.family == loops && handlesEvent(fn) || requeuesToo(s) {
+		if s.family == loops && p.handlesEvent(fn, 0) || requeuesToo(s) {
 			continue
 		}
 		o := p.worst(s)

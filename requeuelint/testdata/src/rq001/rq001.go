@@ -516,6 +516,16 @@ func handle(q workqueue.TypedRateLimitingInterface[string], e event.UpdateEvent,
 	q.AddAfter(e.Name, time.Until(o.Deadline))
 }
 
+func informed(q workqueue.TypedRateLimitingInterface[string], obj any) {
+	if o, ok := obj.(*object); ok {
+		informedOf(q, o)
+	}
+}
+
+func informedOf(q workqueue.TypedRateLimitingInterface[string], o *object) {
+	q.AddAfter("key", time.Until(o.Ends))
+}
+
 // Not a queue.
 type timers struct{}
 
