@@ -282,7 +282,7 @@ func check(l linear, all []bound) (checked, bound) {
 		if _, fresh := b.form.clock(1); fresh {
 			continue
 		}
-		if bk == lk {
+		if bk == lk || diff.c > 0 { // what is added is more than what passes between two readings
 			return holds, b
 		}
 		result, where = stale, b

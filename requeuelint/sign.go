@@ -150,9 +150,6 @@ func (e *evaluation) left(x val, l linear, checks []bound, known []cond, at *ssa
 			}
 		}
 	}
-	if state == stale && l.c > where.form.c {
-		return outcome{} // what is added is more than what passes between two readings
-	}
 	if e.noneLeft(l, known, 0) || e.setByClock(l) {
 		return outcome{}
 	}
@@ -252,6 +249,11 @@ func origins(x val) (all []way) {
 				all = append(all, way{val{x.f, edge}, edgeConds(x.f, v.Block().Preds[i], v.Block())})
 			}
 		}
+	case *ssa.UnOp:
+		// *earliest, of a pointer that is set in branches.
+		if phi, ok := v.X.(*ssa.Phi); ok && isTime(v.Type()) {
+			return pointees(x.f, phi, map[*ssa.Phi]bool{})
+		}
 	case *ssa.Call:
 		g := x.f.enter(v)
 		if g == nil {
@@ -261,6 +263,24 @@ func origins(x val) (all []way) {
 			if r, ok := b.Instrs[len(b.Instrs)-1].(*ssa.Return); ok && result < len(r.Results) {
 				all = append(all, way{val{g, r.Results[result]}, conds(g, b)})
 			}
+		}
+	}
+	return all
+}
+
+// pointees are the times that a pointer can point to.
+func pointees(f *frame, phi *ssa.Phi, seen map[*ssa.Phi]bool) (all []way) {
+	if seen[phi] {
+		return nil
+	}
+	seen[phi] = true
+	for i, edge := range phi.Edges {
+		switch edge := edge.(type) {
+		case *ssa.Const: // nil
+		case *ssa.Phi:
+			all = append(all, pointees(f, edge, seen)...)
+		default:
+			all = append(all, way{val{f, edge}, edgeConds(f, phi.Block().Preds[i], phi.Block())})
 		}
 	}
 	return all

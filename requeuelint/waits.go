@@ -510,8 +510,12 @@ func (p *program) isFailure(f *frame, v ssa.Value, known []cond) bool {
 
 // dropped reports whether a wait that a function returns with an error gets to
 // controller-runtime with it: nobody in the package calls the function, or a caller hands
-// on both. A caller that looks at the wait, or returns it alone, makes use of it.
+// on both. A caller that looks at the wait, or returns it alone, makes use of it; what
+// becomes of that of a function that is used as a value is not known.
 func (p *program) dropped(fn *ssa.Function, depth int) bool {
+	if obj, ok := fn.Object().(*types.Func); ok && p.values[obj] {
+		return false
+	}
 	calls := p.calls[fn]
 	if len(calls) == 0 || depth > 5 {
 		return true

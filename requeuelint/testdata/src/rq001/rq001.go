@@ -199,7 +199,7 @@ func addOtherRun(ctx context.Context, q workqueue.TypedRateLimitingInterface[str
 }
 
 func addByName(ctx context.Context, q workqueue.TypedRateLimitingInterface[string], r *api.Run, c clock.Clock) {
-	if r.HasTimedOut() {
+	if r = r.DeepCopy(); r.HasTimedOut() {
 		return
 	}
 	q.AddAfter("key", r.Timeout(ctx)-c.Since(r.Started.Time)) // want `RQ001` `RQ007`

@@ -105,3 +105,26 @@ func padded(o *object) (ctrl.Result, error) {
 	}
 	return ctrl.Result{}, do(o)
 }
+
+// The earliest that has not come, and a little more.
+func earliest(all []*object, now time.Time) (ctrl.Result, error) {
+	var next *time.Time
+	for _, o := range all {
+		ends := o.Created.Add(o.TTL)
+		if now.Before(ends) {
+			if next == nil || ends.Before(*next) {
+				next = &ends
+			}
+			continue
+		}
+		if err := do(o); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	if next != nil {
+		return ctrl.Result{RequeueAfter: delay(*next)}, nil
+	}
+	return ctrl.Result{}, nil
+}
+
+func delay(t time.Time) time.Duration { return time.Until(t) + 2*time.Second }
