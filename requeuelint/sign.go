@@ -200,28 +200,47 @@ func (e *evaluation) noneLeft(l linear, known []cond, depth int) bool {
 	return false
 }
 
-// setByClock reports whether an instant of a form was read from a field that has been set
+// setByClock reports whether an instant of a form was read from a field that had been set
 // from a reading of the clock, in the function or one that leads to it.
 func (e *evaluation) setByClock(l linear) bool {
 	for k, t := range l.terms {
 		if t.clock || t.coef < 0 || !isTime(t.x.v.Type()) {
 			continue
 		}
-		for f := t.x.f; f != nil; f = f.parent {
+		read, _ := t.x.v.(ssa.Instruction)
+		for f := t.x.f; f != nil; read, f = f.call, f.parent {
 			for _, b := range f.fn.Blocks {
 				for _, instr := range b.Instrs {
-					s, ok := instr.(*ssa.Store)
-					if !ok || !isTime(s.Val.Type()) {
-						continue
-					}
-					if _, field := s.Addr.(*ssa.FieldAddr); !field || key(val{f, s.Addr}) != k {
-						continue
-					}
-					if _, now := linearOf(val{f, s.Val}).clock(1); now {
+					if s, ok := instr.(*ssa.Store); ok && setsNow(f, s, k) && (read == nil || precedes(s, read)) {
 						return true
 					}
 				}
 			}
+		}
+	}
+	return false
+}
+
+// setsNow reports whether a store sets the field with a key to a reading of the clock.
+func setsNow(f *frame, s *ssa.Store, k string) bool {
+	if _, ok := s.Addr.(*ssa.FieldAddr); !ok || !isTime(s.Val.Type()) || key(val{f, s.Addr}) != k {
+		return false
+	}
+	_, now := linearOf(val{f, s.Val}).clock(1)
+	return now
+}
+
+// precedes reports whether control can come from one instruction of a function to another.
+func precedes(first, second ssa.Instruction) bool {
+	if first.Block() != second.Block() {
+		return reaches(first.Block(), second.Block())
+	}
+	for _, instr := range first.Block().Instrs {
+		switch instr {
+		case first:
+			return true
+		case second:
+			return false
 		}
 	}
 	return false

@@ -197,17 +197,9 @@ func (p *program) testedElsewhere(o outcome, s sink) (where bound, ok bool) {
 // testedBefore returns the block of a call that tests the deadline of a form and leads to
 // an instruction.
 func (p *program) testedBefore(until ssa.Instruction, f *frame, l linear) *ssa.BasicBlock {
-	for _, b := range f.fn.Blocks {
-		if !reaches(b, until.Block()) {
-			continue
-		}
-		for _, instr := range b.Instrs {
-			if instr == until {
-				break
-			}
-			if call, ok := instr.(*ssa.Call); ok && p.tests(call, f, l) {
-				return b
-			}
+	for call := range callsOf(f.fn) {
+		if precedes(call, until) && p.tests(call, f, l) {
+			return call.Block()
 		}
 	}
 	return nil

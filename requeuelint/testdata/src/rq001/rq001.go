@@ -184,6 +184,13 @@ func movedByTooLittle(o *object, now time.Time) (ctrl.Result, error) {
 	return ctrl.Result{RequeueAfter: next.Sub(now)}, nil // want `RQ001`
 }
 
+// It is set to now too late.
+func setAfterwards(o *object) (ctrl.Result, error) {
+	wait := time.Until(o.LastRun.Add(o.Interval))
+	o.LastRun = metav1.Now()
+	return ctrl.Result{RequeueAfter: wait}, do(o) // want `RQ001`
+}
+
 func addOtherTimeout(ctx context.Context, q workqueue.TypedRateLimitingInterface[string], r *api.Run, c clock.Clock) {
 	if r.Over(ctx, c) {
 		return
