@@ -4,7 +4,9 @@ import (
 	"go/ast"
 	"go/constant"
 	"go/token"
+	"iter"
 	"math"
+	"slices"
 	"time"
 
 	"golang.org/x/tools/go/ssa"
@@ -276,23 +278,35 @@ func steps(v ssa.Value, phi *ssa.Phi) bool {
 // block.
 func comparedBefore(f *frame, v ssa.Value, b *ssa.BasicBlock) bool {
 	k := key(val{f, v})
-	for _, from := range f.fn.Blocks {
-		if !reaches(from, b) {
-			continue
+	for op := range orderedBefore(f.fn, b) {
+		x, y := val{f, op.X}, val{f, op.Y}
+		if within(k, x) && !small(op.Y) || within(k, y) && !small(op.X) {
+			return true
 		}
-		for _, instr := range from.Instrs {
-			op, ok := instr.(*ssa.BinOp)
-			if !ok {
+	}
+	return false
+}
+
+// orderedBefore iterates over the comparisons by <, <=, > and >= that can lead to a block.
+func orderedBefore(fn *ssa.Function, b *ssa.BasicBlock) iter.Seq[*ssa.BinOp] {
+	return func(yield func(*ssa.BinOp) bool) {
+		for _, from := range fn.Blocks {
+			if !reaches(from, b) {
 				continue
 			}
-			switch op.Op {
-			case token.LSS, token.LEQ, token.GTR, token.GEQ:
-				x, y := val{f, op.X}, val{f, op.Y}
-				if within(k, x) && !small(op.Y) || within(k, y) && !small(op.X) {
-					return true
+			for _, instr := range from.Instrs {
+				if op, ok := instr.(*ssa.BinOp); ok && orders(op) && !yield(op) {
+					return
 				}
 			}
 		}
+	}
+}
+
+func orders(op *ssa.BinOp) bool {
+	switch op.Op {
+	case token.LSS, token.LEQ, token.GTR, token.GEQ:
+		return true
 	}
 	return false
 }
@@ -368,18 +382,10 @@ func looksAtSign(f *frame, v ssa.Value) bool {
 
 // compared reports whether a number is compared with another.
 func compared(x ssa.Value) bool {
-	if x.Referrers() == nil {
-		return false
-	}
-	for _, r := range *x.Referrers() {
-		if b, ok := r.(*ssa.BinOp); ok {
-			switch b.Op {
-			case token.LSS, token.LEQ, token.GTR, token.GEQ:
-				return true
-			}
-		}
-	}
-	return false
+	return x.Referrers() != nil && slices.ContainsFunc(*x.Referrers(), func(r ssa.Instruction) bool {
+		op, ok := r.(*ssa.BinOp)
+		return ok && orders(op)
+	})
 }
 
 func (p *program) overflow(v ssa.Value, message string) {

@@ -169,25 +169,17 @@ func calledBounds(f *frame, v *ssa.Call, c cond, depth int) []linear {
 	return found
 }
 
+var negated = map[token.Token]token.Token{
+	token.LSS: token.GEQ, token.LEQ: token.GTR, token.GTR: token.LEQ, token.GEQ: token.LSS,
+	token.EQL: token.NEQ, token.NEQ: token.EQL,
+}
+
 // comparison returns what follows from a < b and the like.
 func comparison(f *frame, v *ssa.BinOp, truth bool) []linear {
 	a, b := val{f, v.X}, val{f, v.Y}
 	op := v.Op
 	if !truth {
-		switch op {
-		case token.LSS:
-			op = token.GEQ
-		case token.LEQ:
-			op = token.GTR
-		case token.GTR:
-			op = token.LEQ
-		case token.GEQ:
-			op = token.LSS
-		case token.EQL:
-			op = token.NEQ
-		case token.NEQ:
-			op = token.EQL
-		}
+		op = negated[op]
 	}
 	// t.Compare(u) < 0
 	if call, ok := v.X.(*ssa.Call); ok && call.Call.StaticCallee() != nil && fullName(call.Call.StaticCallee()) == "time.Time.Compare" && isZero(v.Y) {

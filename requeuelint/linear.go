@@ -608,14 +608,15 @@ func isWrapper(t types.Type) bool {
 	return isMetaTime(t) || isNamed(t, metaPath, "Duration")
 }
 
-func isInteger(t types.Type) bool {
-	b, ok := t.Underlying().(*types.Basic)
-	return ok && b.Info()&types.IsInteger != 0
-}
+func isInteger(t types.Type) bool { return is(t, types.IsInteger) }
 
-func isFloat(t types.Type) bool {
+func isFloat(t types.Type) bool { return is(t, types.IsFloat) }
+
+func isBoolean(t types.Type) bool { return is(t, types.IsBoolean) }
+
+func is(t types.Type, info types.BasicInfo) bool {
 	b, ok := t.Underlying().(*types.Basic)
-	return ok && b.Info()&types.IsFloat != 0
+	return ok && b.Info()&info != 0
 }
 
 func isError(t types.Type) bool {

@@ -228,10 +228,8 @@ func (p *program) index() {
 				p.calls[callee] = append(p.calls[callee], call)
 			}
 		}
-		for _, b := range fn.Blocks {
-			for _, instr := range b.Instrs {
-				p.noteValues(instr)
-			}
+		for instr := range instructions(fn) {
+			p.noteValues(instr)
 		}
 	}
 }
@@ -415,11 +413,6 @@ func comparedDeadlines(f *frame) iter.Seq[linear] {
 			}
 		}
 	}
-}
-
-func isBoolean(t types.Type) bool {
-	b, ok := t.Underlying().(*types.Basic)
-	return ok && b.Info()&types.IsBoolean != 0
 }
 
 // placeholder stands for a parameter in a fact; the receiver counts.

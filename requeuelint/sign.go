@@ -209,11 +209,9 @@ func (e *evaluation) setByClock(l linear) bool {
 		}
 		read, _ := t.x.v.(ssa.Instruction)
 		for f := t.x.f; f != nil; read, f = f.call, f.parent {
-			for _, b := range f.fn.Blocks {
-				for _, instr := range b.Instrs {
-					if s, ok := instr.(*ssa.Store); ok && setsNow(f, s, k) && (read == nil || precedes(s, read)) {
-						return true
-					}
+			for instr := range instructions(f.fn) {
+				if s, ok := instr.(*ssa.Store); ok && setsNow(f, s, k) && (read == nil || precedes(s, read)) {
+					return true
 				}
 			}
 		}

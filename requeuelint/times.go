@@ -164,26 +164,19 @@ func (p *program) testedFields(fn *ssa.Function) map[*types.Var]bool {
 	}
 	found := map[*types.Var]bool{}
 	p.tested[fn] = found
-	for _, b := range fn.Blocks {
-		for _, instr := range b.Instrs {
-			switch instr := instr.(type) {
-			case *ssa.FieldAddr:
-				for _, r := range *instr.Referrers() {
-					switch r := r.(type) {
-					case *ssa.Store:
-						if r.Addr == ssa.Value(instr) {
-							found[fieldVar(instr.X.Type(), instr.Field)] = true
-						}
-					case *ssa.UnOp:
-						if usedInTest(r) {
-							found[fieldVar(instr.X.Type(), instr.Field)] = true
-						}
-					}
-				}
-			case *ssa.Field:
-				if usedInTest(instr) {
-					found[fieldVar(instr.X.Type(), instr.Field)] = true
-				}
+	for instr := range instructions(fn) {
+		switch instr := instr.(type) {
+		case *ssa.FieldAddr:
+			if slices.ContainsFunc(*instr.Referrers(), func(r ssa.Instruction) bool {
+				s, stored := r.(*ssa.Store)
+				load, loaded := r.(*ssa.UnOp)
+				return stored && s.Addr == ssa.Value(instr) || loaded && usedInTest(load)
+			}) {
+				found[fieldVar(instr.X.Type(), instr.Field)] = true
+			}
+		case *ssa.Field:
+			if usedInTest(instr) {
+				found[fieldVar(instr.X.Type(), instr.Field)] = true
 			}
 		}
 	}
@@ -213,9 +206,19 @@ func (p *program) testedTimes(fn *ssa.Function) (names []string) {
 // callsOf iterates over the calls of a function.
 func callsOf(fn *ssa.Function) iter.Seq[*ssa.Call] {
 	return func(yield func(*ssa.Call) bool) {
+		for instr := range instructions(fn) {
+			if call, ok := instr.(*ssa.Call); ok && !yield(call) {
+				return
+			}
+		}
+	}
+}
+
+func instructions(fn *ssa.Function) iter.Seq[ssa.Instruction] {
+	return func(yield func(ssa.Instruction) bool) {
 		for _, b := range fn.Blocks {
 			for _, instr := range b.Instrs {
-				if call, ok := instr.(*ssa.Call); ok && !yield(call) {
+				if !yield(instr) {
 					return
 				}
 			}

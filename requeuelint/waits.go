@@ -93,7 +93,7 @@ func (p *program) handled(o outcome) bool {
 	if o.via != nil {
 		return false
 	}
-	waited := p.sources(o.form)
+	waited := sources(o.form)
 	if waited == nil {
 		return true
 	}
@@ -117,7 +117,7 @@ func (p *program) packageDeadlines() [][]string {
 			continue
 		}
 		for l := range comparedDeadlines(p.root(fn)) {
-			if d := p.sources(l); d != nil {
+			if d := sources(l); d != nil {
 				p.deadlinesHere = append(p.deadlinesHere, d)
 			}
 		}
@@ -127,7 +127,7 @@ func (p *program) packageDeadlines() [][]string {
 
 // sources names what the instants and spans of a form are read from: fields, methods,
 // parameters. It is nil if one of them is of none.
-func (p *program) sources(l linear) (all []string) {
+func sources(l linear) (all []string) {
 	for _, t := range l.terms {
 		if t.clock || t.coef < 0 {
 			continue
@@ -686,16 +686,9 @@ func (p *program) flowsToDrop(v ssa.Value) bool {
 // tested reports whether a value is compared with 0 anywhere before a block.
 func tested(f *frame, v ssa.Value, b *ssa.BasicBlock) bool {
 	k := key(val{f, v})
-	for _, from := range f.fn.Blocks {
-		if !reaches(from, b) {
-			continue
-		}
-		for _, instr := range from.Instrs {
-			if op, ok := instr.(*ssa.BinOp); ok && (op.Op == token.GTR || op.Op == token.LEQ || op.Op == token.LSS || op.Op == token.GEQ) {
-				if isZero(op.Y) && key(val{f, op.X}) == k || isZero(op.X) && key(val{f, op.Y}) == k {
-					return true
-				}
-			}
+	for op := range orderedBefore(f.fn, b) {
+		if isZero(op.Y) && key(val{f, op.X}) == k || isZero(op.X) && key(val{f, op.Y}) == k {
+			return true
 		}
 	}
 	return false
