@@ -2,60 +2,52 @@ package deadlinequeue
 
 import "math"
 
-// never is the time of what does not happen: no soft wait, no deadline.
-const never = math.MaxInt64
+const (
+	// never is the time of what does not happen: no wait, no deadline.
+	never = math.MaxInt64
+	// always is the floor of a key that has none.
+	always = math.MinInt64
+)
 
-// neverHanded is when a key was handed out that was not; every deadline is later.
-const neverHanded = math.MinInt64
-
-// An entry is what the queue knows of one key. All times are nanoseconds since
-// the queue was made, by the monotonic clock.
+// An entry is what the queue knows of one key. Deadlines and floors are
+// nanoseconds of the wall clock, waits of the monotonic one, both since the
+// queue was made.
 //
-// What is said of its deadline is a word: an instant t, or never for "none". t is spent
-// if the key has been handed out at it or later. The table is all of the state machine:
-// tell is what is said, spend the hand-out, settle Done.
+// The functions below are the rules of docs/semantics.md. They change the facts of
+// an entry and know no queue; where the entry stands follows from its facts (see
+// Queue.change). A deadline of an entry is never a spent one:
 //
-//	what happens                 while it waits or is ready       while it is processed
-//
-//	the reconcile says t         deadline = t, no retry           deadline = t, no retry; spoken
-//	   and t is spent            no deadline                      no deadline, retry; spoken
-//	   and another is overdue    deadline = t                     deadline = t, retry; spoken
-//	others say t                 as above                         besides = t
-//	   and t is spent                                             besides = never
-//	it is added rate limited     nothing                          failed
-//	it is handed out             if the deadline has passed: no deadline, retry
-//	it is Done                   nothing                          neither spoken nor failed: deadline = DeadlineOf or never;
-//	                                                              not failed: no retry;
-//	                                                              deadline = the sooner of deadline and besides
+//	                        deadline and floor                     retry
+//	added, not processed    what Options.Deadline answers;         no more, unless the answer is spent
+//	                        the floor stays
+//	added, processed        kept apart in run.answer
+//	handed out at the       none, and that one is spent            what a failure will make it
+//	  deadline or after it
+//	decided                 the soonest of the plan that is not    if the plan names a spent one,
+//	                        spent; its floor                       what a failure will make it
+//	done: decided           as decided                             if it failed, and was for a
+//	done: failed            as handed out                          passed deadline
+//	done: neither           what Options.Deadline answers
+//	  in each case          or run.answer, if that is sooner
 type entry[T comparable] struct {
 	key      T
-	priority int // of a key with neither a soft wait nor an add since its last hand-out: the one of that
-	// deadline wakes the key and, once it has passed, puts it first; never if there
-	// is none. While the key is processed it is what it was handed out with or what
-	// the reconcile has said since, and wakes nothing.
-	deadline int64
-	// besides is what others have said of a key while it was processed. never at all
-	// other times.
-	besides int64
-	// soft is, of a waiting entry, when its poll or backoff is over, never if it
-	// waits for its deadline alone; of a ready one, since when it is ready.
-	soft int64
-	// handed is when the key was last handed out, or neverHanded. It is moved with the
-	// deadlines when the wall clock is set forward, as what that has passed over was not
-	// handed out; but not back, as a deadline that comes ahead again is not spent.
-	handed int64
-	seq    uint64 // its place among equals: first come, first served
+	priority int
+	deadline int64 // never: none
+	floor    int64 // no deadline and no wait of the rate limiter counts before it; always: none
+	spent    int64 // the last deadline that is spent; never: none
+	soft     int64 // waiting: when its wait is over, never if it waits for its deadline alone; ready: since when
+	seq      uint64
 
 	level link[T] // of a level of the order
 	age   link[T] // of order.ages
-	place int32   // in Queue.waiting or order.deadlines
-	rank  int32   // in order.retries or level.early; of one that is processed, in Queue.running
+	place int32   // in the room where it stands: Queue.waits or running, a heap of the order, level.early
+	ahead int32   // in Queue.ahead
 
 	state      state
-	processing bool // handed out and not Done
-	retry      bool // a deadline had passed at the last hand-out, and that failed; while processed: if it fails
-	spoken     bool // the reconcile has said a word; false unless processing
-	failed     bool // a rate-limited add has come; false unless processing
+	processing bool  // handed out and not Done
+	retry      bool  // the last reconcile was for a passed deadline, and failed
+	tries      uint8 // how often in a row
+	cause      cause // of what it waits for or is ready for, but for the deadline
 }
 
 // state is what an entry is in the queue for, apart from being processed.
@@ -63,76 +55,206 @@ type state uint8
 
 const (
 	idle    state = iota // nothing: it is only being processed
-	waiting              // for soft or, unless it is processed, deadline; in Queue.waiting
-	ready                // to be handed out; in the order unless it is being processed
+	waiting              // for soft or deadline
+	ready                // to be handed out
 )
 
-// wake returns when a waiting entry becomes ready. A deadline is looked at from
-// Done on only.
-func (e *entry[T]) wake() int64 {
-	if e.processing {
-		return e.soft
+// cause is why a key is handed out.
+type cause uint8
+
+const (
+	causeEvent cause = iota
+	causeResync
+	causePoll
+	causeDeadline
+	causeRetry
+)
+
+var causes = [...]string{"event", "resync", "poll", "deadline", "retry"}
+
+// lowPriority is handler.LowPriority of controller-runtime, which marks the initial list
+// and resyncs with it.
+const lowPriority = -100
+
+// instant is one reading of the clock.
+type instant struct{ mono, wall int64 }
+
+// after is when a wait from now on is over.
+func (now instant) after(wait int64) int64 { return min(saturatingAdd(now.mono, wait), never-1) }
+
+// until is how long an instant of the wall clock is away.
+func (now instant) until(wall int64) int64 { return saturatingSub(wall, now.wall) }
+
+// run is a hand-out that is not Done.
+type run[T comparable] struct {
+	e      *entry[T]
+	began  instant
+	seq    uint64 // numbers the hand-outs
+	cause  cause
+	told   bool  // it has a decision
+	late   bool  // it is for a passed deadline: if it fails, the key is a retry
+	failed bool  // a rate-limited add has come
+	answer int64 // of Options.Deadline to the last add since began; never: none
+}
+
+// addition is what an add says of a key.
+type addition struct {
+	wait     int64 // 0: ready now
+	limited  bool  // the wait is the rate limiter's
+	priority int
+	seq      uint64 // the place of one that comes now
+	asked    bool   // Options.Deadline was asked
+	answer   int64  // never: none
+}
+
+// due returns when the deadline passes.
+func (e *entry[T]) due() int64 { return max(e.deadline, e.floor) }
+
+// passed reports whether the deadline has passed.
+func (e *entry[T]) passed(now instant) bool { return e.deadline != never && e.due() <= now.wall }
+
+// unspent returns an answer of Options.Deadline, or never if that is spent.
+func (e *entry[T]) unspent(answer int64) int64 {
+	if answer == e.spent {
+		return never
 	}
-	return min(e.soft, e.deadline)
+	return answer
 }
 
-// earlier orders the entries of Queue.waiting.
-func earlier[T comparable](a, b *entry[T]) bool {
-	x, y := a.wake(), b.wake()
-	return x < y || x == y && a.seq < b.seq
+// begin is the first add of a key that the queue does not know. If its deadline has
+// passed, and it is to wait all the same, the deadline counts from the end of the
+// wait on: a requeue that comes after Done would be a hot loop.
+func (e *entry[T]) begin(a *addition, now instant) {
+	if a.wait > 0 && a.answer <= now.wall {
+		e.floor = saturatingAdd(now.wall, a.wait)
+	}
 }
 
-// word is what somebody says of the deadline of a key, as it comes to an entry.
-type word struct {
-	kind kind
-	at   int64 // the instant, never if the word is "none"
+// add is an add.
+func (e *entry[T]) add(a *addition, now instant) {
+	raised := a.priority > e.priority
+	switch {
+	case e.state == idle, e.state == waiting && e.soft == never: // the first since the hand-out
+		e.priority, e.soft = a.priority, never
+		e.come(a.seq)
+	case raised:
+		e.priority = a.priority
+		e.come(a.seq)
+	}
+	if !e.processing && e.hears(a) {
+		e.replace(a)
+	}
+	switch {
+	case a.wait <= 0:
+		e.addNow(a, now, raised)
+	case e.state != ready:
+		e.addWait(a, now)
+	}
 }
 
-// tell takes in a word that is not silence.
-func (e *entry[T]) tell(w word) {
-	spent := w.at <= e.handed
-	if w.kind == others && e.processing {
-		e.besides = w.at
-		if spent {
-			e.besides = never
-		}
+// come gives an entry the place of one that comes now. A retry has that of its
+// hand-out.
+func (e *entry[T]) come(seq uint64) {
+	if !e.retry {
+		e.seq = seq
+	}
+}
+
+// hears reports whether the answer of Options.Deadline to an add says something new.
+func (e *entry[T]) hears(a *addition) bool {
+	spent := a.answer == e.spent && a.answer != never // what a retry is for
+	return a.asked && (e.unspent(a.answer) != e.deadline || e.retry && !spent)
+}
+
+// replace puts a new answer in the place of the deadline. If that is not the one that
+// the key is a retry for, it is none any more.
+func (e *entry[T]) replace(a *addition) {
+	spent := a.answer == e.spent && a.answer != never
+	if e.deadline = e.unspent(a.answer); e.retry && !spent {
+		e.retry, e.tries, e.seq = false, 0, a.seq
+	}
+}
+
+func (e *entry[T]) addNow(a *addition, now instant, raised bool) {
+	if e.state == ready && !(raised && e.cause == causeResync) {
 		return
 	}
-	e.spoken = e.processing
+	e.cause = causeEvent
+	if a.priority <= lowPriority {
+		e.cause = causeResync
+	}
+	if e.state != ready {
+		e.state, e.soft = ready, now.mono
+	}
+}
+
+func (e *entry[T]) addWait(a *addition, now instant) {
+	over, why := now.after(a.wait), causePoll
+	if a.limited {
+		over, why = max(over, now.after(now.until(e.floor))), causeRetry
+	}
+	if e.state = waiting; over < e.soft {
+		e.soft, e.cause = over, why
+	}
+}
+
+// wake makes a waiting entry ready if it has waited long enough.
+func (e *entry[T]) wake(now instant, seq uint64) {
 	switch {
-	case spent:
-		e.deadline, e.retry = never, e.retry || e.processing
-	case w.kind == heldOverdue && (e.retry || !e.processing): // it has been handed out for that one
-		e.deadline = never
-	case w.kind == overdueBesides:
-		e.deadline, e.retry = w.at, e.retry || e.processing
-	case w.kind == floorFirst: // no word of one that has passed
-		e.deadline = w.at
+	case e.passed(now): // it keeps its place among those of the same deadline
+		e.cause = causeDeadline
+	case e.soft <= now.mono:
+		e.come(seq)
 	default:
-		e.deadline, e.retry = w.at, false
+		return
+	}
+	e.state, e.soft = ready, now.mono
+}
+
+// handOut is a hand-out.
+func (e *entry[T]) handOut(now instant, seq uint64) run[T] {
+	r := run[T]{e: e, began: now, seq: seq, cause: e.cause, late: e.retry, answer: never}
+	if e.passed(now) {
+		r.cause, r.late = causeDeadline, true
+		e.deadline, e.spent, e.tries = never, e.deadline, 0
+	}
+	e.state, e.soft, e.processing = idle, never, true
+	return r
+}
+
+// add is an add while the key is processed.
+func (r *run[T]) add(a *addition) {
+	if r.failed = r.failed || a.limited; a.asked {
+		r.answer = a.answer
 	}
 }
 
-// spend is called at a hand-out at now. It is not told yet whether that will fail.
-func (e *entry[T]) spend(now int64) {
-	if e.deadline <= now {
-		e.deadline, e.retry = never, true
+// decide is the plan of the reconcile: the deadline ahead, the overdue one and the floor.
+func (r *run[T]) decide(ahead, overdue, floor int64) {
+	e := r.e
+	r.told, r.late = true, false
+	if overdue != never && (overdue <= r.began.wall || overdue == e.spent) {
+		r.late, e.spent, overdue = true, overdue, never
 	}
+	if ahead == e.spent {
+		e.spent = never // it was handed out too soon, by another clock
+	}
+	e.deadline, e.floor = min(ahead, overdue), floor
 }
 
-// silent reports whether the reconcile of an entry has neither failed nor said a
-// word.
-func (e *entry[T]) silent() bool { return !e.spoken && !e.failed }
-
-// settle is called at Done. instead is what counts for the word of a reconcile that
-// was silent.
-func (e *entry[T]) settle(instead int64) {
-	if e.silent() {
-		if e.deadline = instead; instead <= e.handed { // spent
-			e.deadline = never
-		}
+// done ends a hand-out. answer is that of Options.Deadline, never if it was not asked.
+func (r *run[T]) done(answer int64, seq uint64) {
+	e := r.e
+	if !r.told && !r.failed {
+		e.deadline, e.floor = e.unspent(answer), always
 	}
-	e.deadline = min(e.deadline, e.besides)
-	e.retry = e.retry && e.failed
-	e.besides, e.processing, e.spoken, e.failed = never, false, false, false
+	e.deadline = min(e.deadline, e.unspent(r.answer))
+	if e.retry = r.late && r.failed; e.retry {
+		e.seq, e.tries = r.seq, min(e.tries, math.MaxUint8-1)+1
+	} else {
+		e.seq, e.tries = seq, 0
+	}
+	if e.processing = false; e.state == idle && e.deadline != never {
+		e.state = waiting
+	}
 }

@@ -53,13 +53,6 @@ func (h *heap[E]) remove(e *E) {
 	}
 }
 
-// fixAll puts all items where they belong after what less looks at has changed.
-func (h *heap[E]) fixAll() {
-	for i := len(h.items)/2 - 1; i >= 0; i-- {
-		h.down(i, h.items[i])
-	}
-}
-
 // up puts e at i or above.
 func (h *heap[E]) up(i int, e *E) {
 	for i > 0 {

@@ -2,207 +2,160 @@ package deadlinequeue
 
 // order decides which of the ready entries is next:
 //
-//  1. of every share hand-outs one is the entry that is ready longest, unless only
-//     those of its own level would go before it, in which nothing starves;
-//  2. entries whose deadline has passed, the earliest deadline first;
-//  3. retries, the one that was handed out longest ago first;
-//  4. the others, the highest priority first, then first come, first served.
+//  1. those whose deadline has passed, the earliest first;
+//  2. retries, the one handed out longest ago first;
+//  3. the others, the highest priority first, then first come, first served; every
+//     4th hand-out of these goes to a retry that has failed more than firstTries times;
+//  4. of every share hand-outs one is that of the entry which is ready longest, unless
+//     it is of the priority whose turn it is: there nothing starves.
 //
-// Every entry is in ages; in deadlines, if it has one; and either in retries or in
-// the level of its priority.
+// Every entry is in ages, and in one of passed, retries, lasting and the level of its
+// priority.
 type order[T comparable] struct {
-	share int // 0: never
-	turn  int // hand-outs since the last one by age
-	n     int
-	seq   uint64
+	share  int // 0 or less: never
+	turn   int // hand-outs since the last one by age
+	since  int // hand-outs of group 3 since the last one of a retry
+	failed int // reconciles for passed deadlines that have failed in a row
+	n      int
+	seq    uint64
 
-	ages      list[T]
-	deadlines heap[entry[T]]
-	retries   heap[entry[T]]
-	levels    map[int]*level[T]
-	top       heap[level[T]] // the highest priority first; empty levels are dropped when they get there
-	last      *level[T]      // the level looked up last
+	ages    list[T]
+	passed  heap[entry[T]]
+	retries heap[entry[T]]
+	lasting heap[entry[T]] // retries that have failed more often
+	levels  levels[T]
 }
+
+const (
+	// firstTries is how often in a row a key fails that is tried again before the
+	// others. A conflict must not wait behind a backlog.
+	firstTries = 5
+	// retryEvery makes one of so many hand-outs of group 3 that of a retry, so that
+	// an outage does not send a deadline behind the backlog, and keys that fail for
+	// ever cost the others a third more at most.
+	retryEvery = 4
+	// outage is how many reconciles for passed deadlines fail in a row before the
+	// queue no longer tries them first: what they need is away.
+	outage = 500
+)
 
 func newOrder[T comparable](share int) order[T] {
+	place := func(e *entry[T]) *int32 { return &e.place }
+	handedOut := func(a, b *entry[T]) bool { return a.seq < b.seq }
 	return order[T]{
-		share: share,
-		ages:  list[T]{of: func(e *entry[T]) *link[T] { return &e.age }},
-		deadlines: heap[entry[T]]{
-			less: func(a, b *entry[T]) bool {
-				return a.deadline < b.deadline || a.deadline == b.deadline && a.seq < b.seq
-			},
-			place: func(e *entry[T]) *int32 { return &e.place },
-		},
-		retries: heap[entry[T]]{
-			less: func(a, b *entry[T]) bool {
-				return a.handed < b.handed || a.handed == b.handed && a.seq < b.seq
-			},
-			place: rank[T],
-		},
-		levels: map[int]*level[T]{},
-		top: heap[level[T]]{
-			less:  func(a, b *level[T]) bool { return a.priority > b.priority },
-			place: func(l *level[T]) *int32 { return &l.place },
-		},
+		share:   share,
+		ages:    list[T]{of: func(e *entry[T]) *link[T] { return &e.age }},
+		passed:  heap[entry[T]]{less: earlier[T], place: place},
+		retries: heap[entry[T]]{less: handedOut, place: place},
+		lasting: heap[entry[T]]{less: handedOut, place: place},
+		levels:  newLevels[T](),
 	}
 }
 
-func rank[T comparable](e *entry[T]) *int32 { return &e.rank }
-
-// number makes e the last come.
-func (o *order[T]) number(e *entry[T]) {
-	o.seq++
-	e.seq = o.seq
+// earlier orders entries by their deadlines.
+func earlier[T comparable](a, b *entry[T]) bool {
+	x, y := a.due(), b.due()
+	return x < y || x == y && a.seq < b.seq
 }
 
-func (o *order[T]) push(e *entry[T]) {
+// number numbers what comes and what is handed out.
+func (o *order[T]) number() uint64 {
+	o.seq++
+	return o.seq
+}
+
+// enter takes in an entry that is ready now.
+func (o *order[T]) enter(e *entry[T]) {
 	o.n++
 	o.ages.push(e)
-	o.rank(e)
 }
 
-func (o *order[T]) remove(e *entry[T]) {
+func (o *order[T]) leave(e *entry[T]) {
 	o.n--
 	o.ages.remove(e)
-	o.unrank(e)
 }
 
-// rank puts an entry where its deadline, retry and priority belong. Before one of
-// them or its place changes, unrank takes it out.
+// rank puts an entry where its facts belong. Before they change, unrank takes it out.
 func (o *order[T]) rank(e *entry[T]) {
-	if e.deadline != never {
-		o.deadlines.push(e)
-	}
-	if e.retry {
-		o.retries.push(e)
+	if h := o.heapOf(e); h != nil {
+		h.push(e)
 	} else {
-		o.level(e.priority).push(e)
+		o.levels.push(e)
 	}
 }
 
 func (o *order[T]) unrank(e *entry[T]) {
-	if e.deadline != never {
-		o.deadlines.remove(e)
-	}
-	if e.retry {
-		o.retries.remove(e)
-		return
-	}
-	l := o.level(e.priority)
-	l.remove(e)
-	if l.empty() && len(o.levels) > levelsKept {
-		o.drop(l)
+	if h := o.heapOf(e); h != nil {
+		h.remove(e)
+	} else {
+		o.levels.remove(e)
 	}
 }
 
-// next takes out the entry to be handed out at now, nil if there is none.
-func (o *order[T]) next(now int64) *entry[T] {
+// heapOf returns where an entry belongs, nil if that is the level of its priority.
+func (o *order[T]) heapOf(e *entry[T]) *heap[entry[T]] {
+	switch {
+	case e.deadline != never && e.ahead == 0:
+		return &o.passed
+	case !e.retry:
+		return nil
+	case e.tries <= firstTries:
+		return &o.retries
+	}
+	return &o.lasting
+}
+
+// next returns the entry to be handed out, nil if there is none.
+func (o *order[T]) next() *entry[T] {
 	if o.n == 0 {
 		return nil
 	}
-	o.turn++
-	e := o.pick(now)
-	o.remove(e)
-	return e
-}
-
-func (o *order[T]) pick(now int64) *entry[T] {
-	e := o.foremost(now)
-	if o.share > 0 && o.turn >= o.share {
+	e := o.passed.min()
+	if e == nil && o.failed < outage {
+		e = o.retries.min()
+	}
+	third := e == nil
+	if third {
+		e = o.third()
+	}
+	if o.turn++; o.share > 0 && o.turn >= o.share {
 		o.turn = 0
-		oldest := o.ages.head
-		if e.deadline <= now || e.retry || oldest.retry || oldest.priority != e.priority {
+		if oldest := o.ages.head; o.heapOf(e) != nil || o.heapOf(oldest) != nil || oldest.priority != e.priority {
 			return oldest
 		}
 	}
+	switch {
+	case third && e.retry:
+		o.since = 0
+	case third:
+		o.since++
+	}
 	return e
 }
 
-func (o *order[T]) foremost(now int64) *entry[T] {
-	if e := o.deadlines.min(); e != nil && e.deadline <= now {
-		return e
+// third returns whose turn it is in group 3.
+func (o *order[T]) third() *entry[T] {
+	first := o.levels.first()
+	if first != nil && o.since < retryEvery-1 {
+		return first
 	}
-	if e := o.retries.min(); e != nil {
-		return e
+	if retry := o.lasting.min(); retry != nil {
+		return retry
 	}
-	for o.top.min().empty() {
-		o.drop(o.top.min())
+	// In an outage. If it came later than the others, it is no more urgent.
+	if retry := o.retries.min(); first == nil || retry != nil && retry.soft < first.soft {
+		return retry
 	}
-	return o.top.min().first()
+	return first
 }
 
-func (o *order[T]) level(priority int) *level[T] {
-	if o.last != nil && o.last.priority == priority {
-		return o.last
-	}
-	l := o.levels[priority]
-	if l == nil {
-		l = newLevel[T](priority)
-		o.levels[priority] = l
-		o.top.push(l)
-	}
-	o.last = l
-	return l
-}
-
-func (o *order[T]) drop(l *level[T]) {
-	o.top.remove(l)
-	delete(o.levels, l.priority)
-	if o.last == l {
-		o.last = nil
-	}
-}
-
-// levelsKept is how many levels are kept although they may be empty: making one
-// for every add to an empty queue would cost more.
-const levelsKept = 32
-
-// level is the ready entries of one priority, by their places. Most come in that
-// order and are in the list; one that has waited, and was made ready by an add,
-// keeps the place of its first add and is in early.
-type level[T comparable] struct {
-	priority int
-	place    int32 // in order.top
-	list     list[T]
-	early    heap[entry[T]]
-}
-
-func newLevel[T comparable](priority int) *level[T] {
-	return &level[T]{
-		priority: priority,
-		list:     list[T]{of: func(e *entry[T]) *link[T] { return &e.level }},
-		early: heap[entry[T]]{
-			less:  func(a, b *entry[T]) bool { return a.seq < b.seq },
-			place: rank[T],
-		},
-	}
-}
-
-func (l *level[T]) empty() bool { return l.list.head == nil && l.early.min() == nil }
-
-func (l *level[T]) push(e *entry[T]) {
-	if l.list.tail != nil && e.seq < l.list.tail.seq {
-		l.early.push(e)
+// ended counts a reconcile for a passed deadline.
+func (o *order[T]) ended(failed bool) {
+	if failed {
+		o.failed++
 	} else {
-		l.list.push(e)
+		o.failed = 0
 	}
-}
-
-func (l *level[T]) remove(e *entry[T]) {
-	if e.rank != 0 {
-		l.early.remove(e)
-	} else {
-		l.list.remove(e)
-	}
-}
-
-func (l *level[T]) first() *entry[T] {
-	head, early := l.list.head, l.early.min()
-	if head == nil || early != nil && early.seq < head.seq {
-		return early
-	}
-	return head
 }
 
 // list is a doubly linked list of entries, first in, first out.

@@ -39,17 +39,16 @@ func (t *table[T]) find(key T) (e *entry[T], hash uint64) {
 	return t.lookUp(hash, key), hash
 }
 
-// findOrAdd returns the entry of a key, a new one if there is none.
-func (t *table[T]) findOrAdd(key T) *entry[T] {
+// findOrAdd returns the entry of a key, a new one if it is not known.
+func (t *table[T]) findOrAdd(key T) (e *entry[T], known bool) {
 	hash := t.hash(key)
-	e := t.lookUp(hash, key)
-	if e == nil {
-		e = t.pool.Get().(*entry[T])
-		e.key = key
-		e.deadline, e.besides, e.soft, e.handed = never, never, never, neverHanded
-		t.put(hash, e)
+	if e := t.lookUp(hash, key); e != nil {
+		return e, true
 	}
-	return e
+	e = t.pool.Get().(*entry[T])
+	e.key, e.deadline, e.floor, e.spent, e.soft = key, never, always, never, never
+	t.put(hash, e)
+	return e, false
 }
 
 func (t *table[T]) put(hash uint64, e *entry[T]) {
@@ -97,19 +96,5 @@ func (t *table[T]) removeAllBut(kept iter.Seq[*entry[T]]) {
 	t.byHash, t.clashes, t.most = map[uint64]*entry[T]{}, map[T]*entry[T]{}, 0
 	for e := range kept {
 		t.put(t.hash(e.key), e)
-	}
-}
-
-// all yields every entry.
-func (t *table[T]) all(yield func(*entry[T]) bool) {
-	for _, e := range t.byHash {
-		if !yield(e) {
-			return
-		}
-	}
-	for _, e := range t.clashes {
-		if !yield(e) {
-			return
-		}
 	}
 }

@@ -1,0 +1,136 @@
+package deadlinequeue
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/requeue-go/requeue"
+)
+
+// Controller is a reconciler together with the queue that learns its deadlines. Make one
+// with [For]. Its NewQueue goes into the options of the controller, and the Controller
+// itself takes the place of the reconciler.
+type Controller[T comparable] struct {
+	reconciler reconcile.TypedReconciler[T]
+	options    Options[T]
+	current    atomic.Pointer[current[T]]
+}
+
+// current is the queue that a Controller has made.
+type current[T comparable] struct {
+	name  string
+	queue *Queue[T]
+	wrong error
+}
+
+// For returns a Controller of a reconciler, whose results stay as they are. Call it once for
+// each controller.
+func For[T comparable](r reconcile.TypedReconciler[T], o Options[T]) *Controller[T] {
+	return &Controller[T]{reconciler: r, options: o}
+}
+
+// NewQueue makes the queue; controller-runtime calls it when the controller starts. The
+// rate limiter is that of the controller, unless the options have one.
+func (c *Controller[T]) NewQueue(controllerName string, limiter workqueue.TypedRateLimiter[T]) workqueue.TypedRateLimitingInterface[T] {
+	o := c.options
+	if o.RateLimiter == nil {
+		o.RateLimiter = limiter
+	}
+	is := &current[T]{name: controllerName, queue: New(controllerName, o)}
+	if was := c.current.Swap(is); was != nil && !was.queue.ShuttingDown() {
+		is.wrong = fmt.Errorf("deadlinequeue: the controllers %q and %q were given one Controller; call For for each", was.name, controllerName)
+		c.current.Store(is)
+	}
+	return is.queue
+}
+
+// Reconcile calls the reconciler, and tells the queue what it has told. If the queue of the
+// controller is not the one that NewQueue has made, it does not call the reconciler and
+// returns an error that says so. It is terminal, as another try would not help.
+func (c *Controller[T]) Reconcile(ctx context.Context, key T) (reconcile.Result, error) {
+	q, cause, err := c.start(key)
+	if err != nil {
+		return reconcile.Result{}, reconcile.TerminalError(err)
+	}
+	rec := &recorder{cause: cause}
+	defer func() { // also for a panic, which controller-runtime makes an error
+		if plan, told := rec.get(); told {
+			q.Decide(key, plan.Decide())
+		}
+	}()
+	return c.reconciler.Reconcile(context.WithValue(ctx, recorderKey{}, rec), key)
+}
+
+// start looks for the hand-out that a reconcile is for.
+func (c *Controller[T]) start(key T) (*Queue[T], cause, error) {
+	is := c.current.Load()
+	if is == nil {
+		return nil, 0, fmt.Errorf("deadlinequeue: the controller of %T has another queue; set NewQueue in its controller.Options to that of this Controller", c.reconciler)
+	}
+	if is.wrong != nil {
+		return nil, 0, is.wrong
+	}
+	is.queue.mu.Lock()
+	defer is.queue.mu.Unlock()
+	r := is.queue.runOf(key)
+	if r == nil {
+		return nil, 0, fmt.Errorf("deadlinequeue: %v was not handed out by the queue of controller %q; set NewQueue in its controller.Options to that of this Controller, and call For for each controller", key, is.name)
+	}
+	return is.queue, r.cause, nil
+}
+
+// Load returns the [Queue.Load] of the queue; it is zero before the controller has
+// started.
+func (c *Controller[T]) Load() requeue.Load {
+	if is := c.current.Load(); is != nil {
+		return is.queue.Load()
+	}
+	return requeue.Load{}
+}
+
+// recorder is where a reconcile leaves its plan.
+type recorder struct {
+	cause cause
+
+	mu   sync.Mutex
+	plan requeue.Plan
+	told bool
+}
+
+func (r *recorder) get() (plan requeue.Plan, told bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.plan, r.told
+}
+
+type recorderKey struct{}
+
+// Tell tells the queue what a reconcile waits for. It takes the context that Reconcile was
+// given, or one made from it. Call it where the plan is made, also if a poll comes sooner
+// than the deadline; what the reconcile returns, a result or an error, stays as it is. The last
+// call of a reconcile counts, whether that succeeds, fails or panics. A zero plan says
+// that there is nothing to wait for. Without a [Controller], as in a test of the reconciler
+// alone, Tell does nothing.
+func Tell(ctx context.Context, p requeue.Plan) {
+	if r, ok := ctx.Value(recorderKey{}).(*recorder); ok {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.plan, r.told = p, true
+	}
+}
+
+// Cause returns what woke the object of a reconcile, for a log line: "event", "resync" (an add
+// with controller-runtime's low priority: a resync or the initial list), "poll" (a
+// RequeueAfter that was over), "retry" (a wait of the rate limiter that was over) or "deadline". It
+// is "" without a [Controller].
+func Cause(ctx context.Context) string {
+	if r, ok := ctx.Value(recorderKey{}).(*recorder); ok {
+		return causes[r.cause]
+	}
+	return ""
+}
