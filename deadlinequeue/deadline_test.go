@@ -1,0 +1,806 @@
+package deadlinequeue_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"k8s.io/client-go/util/workqueue"
+	testingclock "k8s.io/utils/clock/testing"
+
+	"github.com/requeue-go/requeue"
+	"github.com/requeue-go/requeue/deadlinequeue"
+)
+
+type (
+	options = deadlinequeue.Options[string]
+	queue   = deadlinequeue.Queue[string]
+)
+
+func slow(wait time.Duration) options {
+	return options{RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[string](wait, wait)}
+}
+
+func TestDeadline_passedGoesFirstEarliestFirst(t *testing.T) {
+	withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+		known.due("second", -time.Second)
+		known.due("first", -time.Minute)
+		known.due("ahead", time.Minute)
+		p.priority(1000, 0, "high")
+		for _, item := range []string{"ordinary", "second", "first", "ahead"} {
+			q.Add(item)
+		}
+		p.serves("first", "second", "high", "ordinary", "ahead")
+	})
+}
+
+func TestDeadline_movesUpWhenItPasses(t *testing.T) {
+	withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+		known.due("touched", time.Second)
+		for _, item := range []string{"a", "b", "touched"} {
+			q.Add(item)
+		}
+		time.Sleep(time.Second)
+		p.serves("touched", "a", "b")
+	})
+}
+
+func TestDeadline_wakesTheKeyByItself(t *testing.T) {
+	inBubble(t, options{}, func(_ *testing.T, q *queue, p *probe) {
+		deadline := time.Now().Add(time.Minute)
+		plan := func() requeue.Plan { return requeue.From(time.Now()).Every(5 * time.Minute).Deadline(deadline) }
+		for range 2 { // the second is an event: the poll is over, the deadline is not
+			q.Add("a")
+			p.takes("a")
+			succeeds(q, "a", plan())
+		}
+		time.Sleep(time.Minute - 1)
+		p.getsNothing()
+		time.Sleep(time.Nanosecond)
+		p.serves("a")
+		time.Sleep(time.Hour)
+		p.getsNothing()
+	})
+}
+
+// Of deadlines that pass at one instant the first come goes first.
+func TestDeadline_equalOnesInTheirOrder(t *testing.T) {
+	inBubble(t, options{}, func(_ *testing.T, q *queue, p *probe) {
+		deadline := time.Now().Add(time.Minute)
+		items := []string{"c", "a", "d", "b", "e"}
+		for _, item := range items {
+			waits(q, p, item, deadline)
+		}
+		time.Sleep(time.Minute)
+		p.serves(items...)
+	})
+}
+
+// Without a poll the deadline alone wakes the key.
+func TestDeadline_withoutAWait(t *testing.T) {
+	inBubble(t, options{}, func(_ *testing.T, q *queue, p *probe) {
+		q.Add("a")
+		p.takes("a")
+		q.Decide("a", requeue.From(time.Now()).Deadline(time.Now().Add(time.Hour)).Decide())
+		q.Done("a")
+		time.Sleep(time.Hour - 1)
+		p.getsNothing()
+		time.Sleep(time.Nanosecond)
+		p.serves("a")
+	})
+}
+
+// An update event, or an object that was deleted and comes again, has another deadline.
+func TestRule3_anEventMovesTheDeadline(t *testing.T) {
+	for _, moved := range []time.Duration{15 * time.Minute, 5 * time.Minute} {
+		withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+			known.due("a", 10*time.Minute)
+			q.AddAfter("a", time.Hour)
+			known.due("a", moved)
+			q.AddAfter("a", time.Hour)
+			time.Sleep(moved - 1)
+			p.getsNothing()
+			time.Sleep(time.Nanosecond)
+			p.serves("a")
+		})
+		withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+			p.priority(7, 0, "first")
+			known.due("moved", -time.Second)
+			q.Add("moved")
+			known.due("moved", time.Hour) // while it is ready
+			q.Add("moved")
+			p.serves("first", "moved")
+		})
+	}
+}
+
+func TestRule3_anEventEndsTheDeadline(t *testing.T) {
+	withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+		known.due("a", time.Minute)
+		q.AddAfter("a", 2*time.Hour)
+		delete(known, "a")
+		q.AddAfter("a", 3*time.Hour)
+		time.Sleep(time.Hour)
+		p.getsNothing()
+		time.Sleep(time.Hour)
+		p.serves("a")
+	})
+}
+
+// A key that waited for its deadline is looked at then, although an event has ended that.
+func TestRule3_theWaitForAnEndedDeadlineStays(t *testing.T) {
+	withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+		known.due("a", time.Minute)
+		q.Add("a")
+		p.takes("a")
+		succeeds(q, "a", requeue.From(time.Now()).Deadline(known["a"]))
+		delete(known, "a")
+		q.AddAfter("a", time.Hour)
+		time.Sleep(time.Minute - 1)
+		p.getsNothing()
+		time.Sleep(time.Nanosecond)
+		p.serves("a")
+	})
+}
+
+// An event does not put a ready key at the end of those that are ready.
+func TestRule3_anEventKeepsThePlace(t *testing.T) {
+	withObjects(t, options{OldestEvery: 2}, func(_ *testing.T, q *queue, p *probe, known objects) {
+		p.priority(-100, 0, "old", "other")
+		known.due("old", time.Hour)
+		p.priority(-100, 0, "old")
+		p.priority(1, 0, "1", "2", "3")
+		p.serves("1", "old", "2", "other", "3")
+	})
+}
+
+// A timeout is shortened, so that the deadline is over at once, and before the last look.
+// No hand-out was for it.
+func TestSpent_isAFactOfADeadlineAndNotOfATime(t *testing.T) {
+	for _, shortened := range []time.Duration{time.Hour, 2*time.Hour + 30*time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			name, started, timeout := unique(), time.Now(), 3*time.Hour
+			q := deadlinequeue.New(name, options{Deadline: func(item string) (time.Time, bool) {
+				return started.Add(timeout), item == "a"
+			}})
+			defer q.ShutDown()
+			time.Sleep(2 * time.Hour)
+			q.Add("a")
+			_, _ = q.Get() // the last look
+			for i := range 1000 {
+				q.Add(fmt.Sprint("backlog ", i))
+			}
+			succeeds(q, "a", requeue.From(time.Now()).Every(5*time.Minute).Timeout(started, timeout))
+			time.Sleep(time.Minute)
+			timeout = shortened
+			q.Add("a")
+			item, _ := q.Get()
+			assert.Equal(t, "a", item)
+			values, _ := scrape(t, name)
+			assert.Equal(t, 1.0, values["requeue_deadline_lateness_seconds_count"])
+			succeeds(q, "a", requeue.From(time.Now()).Every(time.Hour).Timeout(started, timeout))
+			q.Add("a") // it is spent now
+			item, _ = q.Get()
+			assert.NotEqual(t, "a", item)
+		})
+	}
+}
+
+// Objects that are finished cost nothing: whatever way their last reconcile ends, the
+// queue forgets the deadline that it had handed them out with.
+func TestRule7_aFinishedObjectIsForgotten(t *testing.T) {
+	for name, finish := range map[string]func(q *queue, item string){
+		"nothing":       func(q *queue, item string) { q.Done(item) },
+		"a zero plan":   func(q *queue, item string) { succeeds(q, item, requeue.Plan{}) },
+		"an empty plan": func(q *queue, item string) { succeeds(q, item, requeue.From(time.Now())) },
+		"a plain wait": func(q *queue, item string) {
+			q.AddAfter(item, time.Second)
+			q.Done(item)
+		},
+		"a plan without a deadline": func(q *queue, item string) {
+			succeeds(q, item, requeue.From(time.Now()).Every(time.Second))
+		},
+	} {
+		inBubble(t, options{}, func(t *testing.T, q *queue, p *probe) {
+			deadline := time.Now().Add(time.Minute)
+			for i := range 1000 {
+				waits(q, p, fmt.Sprint("done ", i), deadline)
+			}
+			for i := range 1000 {
+				q.Add(fmt.Sprint("done ", i))
+			}
+			for range 1000 {
+				g, _ := p.get()
+				finish(q, g.item)
+			}
+			time.Sleep(time.Second)
+			for q.Len() > 0 { // the plain waits
+				g, _ := p.get()
+				q.Done(g.item)
+			}
+			assert.Zero(t, q.Load().Objects, name)
+			time.Sleep(time.Hour)
+			p.getsNothing()
+		})
+	}
+}
+
+// An event while the key is processed does not delete the deadline of the plan, nor does
+// the plan delete that of the event.
+func TestRule4_anEventWhileProcessed(t *testing.T) {
+	for _, c := range []struct{ event, plan, want time.Duration }{
+		{time.Hour, time.Minute, time.Minute},
+		{time.Minute, time.Hour, time.Minute},
+		{0, time.Minute, time.Minute}, // there is none any more
+	} {
+		withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+			known.due("a", time.Second) // what it is handed out with is replaced
+			q.Add("a")
+			p.takes("a")
+			delete(known, "a")
+			if c.event > 0 {
+				known.due("a", c.event)
+			}
+			q.AddAfter("a", 24*time.Hour)
+			now := time.Now()
+			succeeds(q, "a", requeue.From(now).Every(24*time.Hour).Deadline(now.Add(c.plan)))
+			time.Sleep(c.want - 1)
+			p.getsNothing()
+			time.Sleep(time.Nanosecond)
+			p.takes("a")
+			delete(known, "a")
+			q.Done("a")
+			time.Sleep(23 * time.Hour)
+			p.getsNothing()
+		})
+	}
+}
+
+// The overdue answer of the core: look again in 20 ms, and the deadline is that
+// which the key was just handed out for. It must not be ready at once for ever.
+func TestDeadline_isSpentByAHandOut(t *testing.T) {
+	inBubble(t, options{}, func(t *testing.T, q *queue, p *probe) {
+		deadline := time.Now().Add(time.Second)
+		plan := func() requeue.Plan { return requeue.From(time.Now()).Every(time.Hour).Deadline(deadline) }
+		q.Add("a")
+		looks := 0
+		for time.Since(deadline) < time.Hour {
+			g, ok := p.get()
+			if !ok {
+				time.Sleep(time.Millisecond)
+				continue
+			}
+			looks++
+			succeeds(q, g.item, plan())
+		}
+		assert.InDelta(t, 1+17+59, looks, 2, "as often as the core backs off")
+		p.getsNothing()
+		q.Add("something") // for the Get that waits
+		p.takes("something")
+		q.Add("a")
+		p.priority(1, 0, "other")
+		p.serves("other", "a") // the spent deadline is ordinary
+	})
+}
+
+func TestDeadline_thatPassesWhileProcessedIsNotSpent(t *testing.T) {
+	for name, end := range map[string]func(q *queue, plan requeue.Plan){
+		"it is told, overdue":  func(q *queue, plan requeue.Plan) { succeeds(q, "a", plan) },
+		"it failed":            func(q *queue, _ requeue.Plan) { failsBare(q, "a") },
+		"it failed, and tells": func(q *queue, plan requeue.Plan) { fails(q, "a", plan) },
+		"nothing, and Options.Deadline is asked": func(q *queue, _ requeue.Plan) {
+			q.Done("a")
+		},
+	} {
+		withObjects(t, slow(time.Hour), func(_ *testing.T, q *queue, p *probe, known objects) {
+			known.due("a", time.Second)
+			q.Add("a")
+			p.takes("a")
+			time.Sleep(2 * time.Second)
+			q.Add("ordinary")
+			end(q, requeue.From(time.Now()).Every(time.Hour).Deadline(known["a"]))
+			p.serves("a", "ordinary")
+			if p.wrong != "" {
+				p.wrong = name + ": " + p.wrong
+			}
+		})
+	}
+}
+
+// One of two deadlines passes while the key is processed: the key goes before a backlog, and
+// again when the second passes.
+func TestDeadline_oneOfTwoPassesWhileProcessed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := deadlinequeue.New("", options{})
+		defer q.ShutDown()
+		start := time.Now()
+		plan := func() requeue.Plan {
+			return requeue.From(time.Now()).Every(5 * time.Minute).Deadline(start.Add(time.Second)).Deadline(start.Add(time.Minute))
+		}
+		q.Add("a")
+		_, _ = q.Get()
+		for i := range 3000 {
+			q.Add(fmt.Sprint("backlog ", i))
+		}
+		time.Sleep(2 * time.Second)
+		succeeds(q, "a", plan())
+		item, _ := q.Get()
+		assert.Equal(t, "a", item)
+		succeeds(q, "a", plan())
+		item, _ = q.Get()
+		assert.Equal(t, "backlog 0", item, "the first is spent")
+		time.Sleep(58 * time.Second)
+		item, _ = q.Get()
+		assert.Equal(t, "a", item, "and this is for the second")
+	})
+}
+
+// A failed reconcile keeps its deadline: while it is ahead it ends the wait of the
+// limiter, and once it has been handed out late, the key goes before the ordinary
+// ones.
+func TestRule2_aFailedReconcileKeepsItsDeadline(t *testing.T) {
+	withObjects(t, options{RateLimiter: limiter[string]()}, func(_ *testing.T, q *queue, p *probe, known objects) {
+		known.due("a", -time.Second)
+		for _, item := range []string{"a", "b", "c"} {
+			q.Add(item)
+		}
+		p.takes("a")
+		failsBare(q, "a")
+		time.Sleep(5 * time.Millisecond)
+		p.takes("a")
+		failsBare(q, "a") // and again
+		time.Sleep(10 * time.Millisecond)
+		p.takes("a")
+		q.Add("a")
+		q.Done("a") // it did not fail
+		p.serves("b", "c", "a")
+	})
+	inBubble(t, slow(time.Hour), func(_ *testing.T, q *queue, p *probe) {
+		waits(q, p, "a", time.Now().Add(time.Minute))
+		q.Add("a")
+		p.takes("a")
+		failsBare(q, "a")
+		time.Sleep(time.Minute - 1)
+		p.getsNothing()
+		time.Sleep(time.Nanosecond)
+		p.serves("a")
+	})
+}
+
+// A bare failure keeps the floor, too.
+func TestRule2_aFailedReconcileKeepsItsFloor(t *testing.T) {
+	inBubble(t, slow(time.Second), func(_ *testing.T, q *queue, p *probe) {
+		q.Add("a")
+		p.takes("a")
+		now := time.Now()
+		succeeds(q, "a", requeue.From(now).Deadline(now.Add(time.Minute)).NotBefore(now.Add(time.Hour)))
+		q.Add("a") // an event, which no floor holds back
+		p.takes("a")
+		failsBare(q, "a")
+		time.Sleep(time.Hour - 1)
+		p.getsNothing()
+		time.Sleep(time.Nanosecond)
+		p.takes("a")
+		q.Done("a") // without a plan there is none
+		q.AddRateLimited("a")
+		time.Sleep(time.Second)
+		p.serves("a")
+	})
+}
+
+// An event says again what the floor holds back.
+func TestRule3_theFloorStays(t *testing.T) {
+	withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+		known.due("a", time.Minute)
+		q.Add("a")
+		p.takes("a")
+		now := time.Now()
+		succeeds(q, "a", requeue.From(now).Timeout(now, time.Minute).NotBefore(now.Add(time.Hour)))
+		q.AddAfter("a", 24*time.Hour)
+		time.Sleep(time.Hour - 1)
+		p.getsNothing()
+		time.Sleep(time.Nanosecond)
+		p.serves("a")
+	})
+}
+
+// Retries come after the passed deadlines that nobody has seen, in the order of
+// their last hand-outs: keys that fail for ever do not delay healthy deadlines.
+func TestRetries_goAfterPassedDeadlines(t *testing.T) {
+	withObjects(t, options{RateLimiter: limiter[string]()}, func(_ *testing.T, q *queue, p *probe, known objects) {
+		for i, item := range []string{"fails 1", "fails 2", "fails 3"} {
+			known.due(item, time.Duration(i-10)*time.Hour)
+			q.Add(item)
+			p.takes(item)
+			time.Sleep(time.Millisecond)
+		}
+		for _, item := range []string{"fails 3", "fails 1", "fails 2"} {
+			fails(q, item, requeue.From(time.Now()).Deadline(known[item]))
+		}
+		time.Sleep(time.Second)
+		known.due("passed", -time.Millisecond)
+		q.Add("ordinary")
+		q.Add("passed")
+		p.serves("passed", "fails 1", "fails 2", "fails 3", "ordinary")
+	})
+}
+
+// A key that an event gives another deadline is no retry any more.
+func TestRetries_endWithTheirDeadline(t *testing.T) {
+	for name, event := range map[string]func(objects){
+		"moved":    func(known objects) { known.due("a", time.Hour) },
+		"finished": func(known objects) { delete(known, "a") },
+		"the same": func(objects) {},
+	} {
+		withObjects(t, slow(time.Second), func(_ *testing.T, q *queue, p *probe, known objects) {
+			known.due("a", -time.Second)
+			q.Add("a")
+			p.takes("a")
+			failsBare(q, "a")
+			q.Add("b")
+			event(known)
+			q.Add("a")
+			if name == "the same" {
+				p.serves("a", "b")
+			} else {
+				p.serves("b", "a")
+			}
+			if p.wrong != "" {
+				p.wrong = name + ": " + p.wrong
+			}
+		})
+	}
+}
+
+func TestDeadline_endsTheWaitOfTheRateLimiter(t *testing.T) {
+	inBubble(t, slow(time.Hour), func(_ *testing.T, q *queue, p *probe) {
+		start := time.Now()
+		plan := func() requeue.Plan {
+			return requeue.From(time.Now()).Deadline(start.Add(time.Minute)).Deadline(start.Add(90 * time.Second))
+		}
+		q.Add("a")
+		p.takes("a")
+		for _, next := range []time.Duration{time.Minute, 30 * time.Second} {
+			fails(q, "a", plan())
+			time.Sleep(next - 1)
+			p.getsNothing()
+			time.Sleep(time.Nanosecond)
+			p.takes("a")
+		}
+	})
+}
+
+// A floor holds with an error, too, whether or not it is what the plan waits for, and
+// where the limiter is sooner; where it is later, the limiter counts, and a deadline ends
+// the wait.
+func TestRule6_theFloorHoldsWithAnError(t *testing.T) {
+	const ms, second, minute, hour = time.Millisecond, time.Second, time.Minute, time.Hour
+	for _, tt := range []struct {
+		why             string
+		poll, deadline  time.Duration // 0: none
+		limiter, wakeUp time.Duration
+	}{
+		{"no deadline", second, 0, 5 * ms, minute},
+		{"no deadline, the floor is before the poll", 5 * minute, 0, 5 * ms, minute},
+		{"no deadline, a slow limiter", second, 0, hour, hour},
+		{"a deadline before the floor", second, 30 * second, 5 * ms, minute},
+		{"a deadline before the floor, a slow limiter", second, 30 * second, hour, minute},
+		{"a deadline behind the floor", 5 * minute, 2 * minute, 5 * ms, minute},
+		{"a deadline behind the floor, a slow limiter", 5 * minute, 2 * minute, hour, 2 * minute},
+		{"a deadline at the floor, a slow limiter", 5 * minute, minute, hour, minute},
+		{"an overdue deadline", 5 * minute, -hour, 5 * ms, minute},
+		{"an overdue deadline, a slow limiter", second, -second, hour, hour},
+	} {
+		for _, known := range []bool{false, true} {
+			inBubble(t, slow(tt.limiter), func(t *testing.T, q *queue, p *probe) {
+				start := time.Now()
+				if known { // it is handed out with another
+					waits(q, p, "a", start.Add(30*second))
+				}
+				q.Add("a")
+				p.takes("a")
+				plan := requeue.From(start).Every(tt.poll).NotBefore(start.Add(minute))
+				if tt.deadline != 0 {
+					plan = plan.Deadline(start.Add(tt.deadline))
+				}
+				fails(q, "a", plan)
+				assert.Equal(t, 1, q.NumRequeues("a"), "the failure is counted")
+				time.Sleep(tt.wakeUp - 1)
+				p.lenIs(0)
+				time.Sleep(time.Nanosecond)
+				p.takes("a")
+				if p.wrong != "" {
+					p.wrong = tt.why + ": " + p.wrong
+				}
+			})
+		}
+	}
+}
+
+// A floor holds back what passed while the key was processed.
+func TestRule6_theFloorHoldsBackAPassedDeadline(t *testing.T) {
+	inBubble(t, slow(time.Millisecond), func(_ *testing.T, q *queue, p *probe) {
+		start := time.Now()
+		q.Add("a")
+		p.takes("a")
+		time.Sleep(2 * time.Second)
+		q.Decide("a", requeue.From(time.Now()).Deadline(start.Add(time.Second)).NotBefore(start.Add(time.Minute)).Decide())
+		q.AddAfter("a", time.Hour)
+		q.Done("a")
+		time.Sleep(58*time.Second - 1)
+		p.getsNothing()
+		time.Sleep(time.Nanosecond)
+		q.Add("b")
+		p.serves("a", "b")
+	})
+}
+
+// The plan may be by a clock of the reconciler's.
+func TestRule6_theFloorByAnotherClock(t *testing.T) {
+	clock := testingclock.NewFakeClock(time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC))
+	for _, end := range []func(*queue, string, requeue.Plan){succeeds, fails} {
+		q := deadlinequeue.New("", options{Clock: clock})
+		q.Add("a")
+		_, _ = q.Get()
+		end(q, "a", requeue.From(clock.Now()).Deadline(clock.Now().Add(time.Second)).NotBefore(clock.Now().Add(time.Minute)))
+		clock.Step(time.Minute - 1)
+		assert.Zero(t, q.Len())
+		clock.Step(1)
+		assert.Equal(t, 1, q.Len())
+		q.ShutDown()
+	}
+}
+
+// A step that fails and says that one deadline is overdue and another ahead is a retry,
+// and is called at the other.
+func TestRetries_oneOverdueAndOneAhead(t *testing.T) {
+	inBubble(t, slow(time.Minute), func(_ *testing.T, q *queue, p *probe) {
+		start := time.Now()
+		for _, ahead := range []time.Duration{30 * time.Second, time.Hour} {
+			q.Add("a")
+			p.takes("a")
+			fails(q, "a", requeue.From(start).Deadline(start.Add(-time.Hour)).Deadline(start.Add(ahead)))
+			time.Sleep(30 * time.Second)
+			q.Add("ordinary")
+			if ahead == time.Hour {
+				q.Add("a") // an event
+			}
+			p.serves("a", "ordinary")
+		}
+	})
+}
+
+// A requeue after Done is not what the documentation asks for, and still no loop.
+func TestRule8_aRequeueAfterDoneIsNoLoop(t *testing.T) {
+	withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+		known.due("a", -time.Second)
+		q.Add("a")
+		for range 3 {
+			p.takes("a")
+			q.Done("a")
+			q.AddAfter("a", time.Minute)
+			time.Sleep(time.Minute - 1)
+			p.lenIs(0)
+			time.Sleep(time.Nanosecond)
+			p.lenIs(1)
+		}
+		q.Add("ordinary")
+		p.serves("a", "ordinary")
+	})
+}
+
+// A wait and a passed deadline of a key that is known: the deadline counts.
+func TestRule3_aPassedDeadlineEndsAWait(t *testing.T) {
+	withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+		known.due("known", 10*time.Minute)
+		q.AddAfter("known", time.Hour)
+		known.due("known", -time.Second)
+		q.AddAfter("known", time.Hour)
+		p.serves("known")
+	})
+}
+
+// The plan replaces the deadline that the queue knew: it may be held back by a floor, or
+// be another by now.
+func TestRule1_thePlanReplacesTheDeadline(t *testing.T) {
+	for name, plan := range map[string]func(now time.Time) requeue.Plan{
+		"a floor": func(now time.Time) requeue.Plan {
+			return requeue.From(now).Deadline(now.Add(10 * time.Second)).NotBefore(now.Add(time.Minute))
+		},
+		"a later deadline": func(now time.Time) requeue.Plan { return requeue.From(now).Deadline(now.Add(time.Minute)) },
+	} {
+		inBubble(t, options{}, func(_ *testing.T, q *queue, p *probe) {
+			waits(q, p, "a", time.Now().Add(10*time.Second))
+			q.Add("a") // an event
+			p.takes("a")
+			succeeds(q, "a", plan(time.Now()))
+			time.Sleep(time.Minute - time.Nanosecond)
+			p.getsNothing()
+			time.Sleep(time.Nanosecond)
+			p.serves("a")
+			if p.wrong != "" {
+				p.wrong = name + ": " + p.wrong
+			}
+		})
+	}
+}
+
+func TestRule1_theLastPlanCounts(t *testing.T) {
+	inBubble(t, options{}, func(t *testing.T, q *queue, p *probe) {
+		now := time.Now()
+		assert.False(t, q.Decide("a", requeue.From(now).Decide()), "it is not being processed")
+		q.Add("a")
+		assert.False(t, q.Decide("a", requeue.From(now).Decide()), "it is not being processed")
+		p.takes("a")
+		assert.True(t, q.Decide("a", requeue.From(now).Deadline(now.Add(time.Second)).Decide()))
+		assert.True(t, q.Decide("a", requeue.From(now).Deadline(now.Add(time.Minute)).Decide()))
+		q.Done("a")
+		time.Sleep(time.Minute - 1)
+		p.getsNothing()
+		time.Sleep(time.Nanosecond)
+		p.takes("a")
+		q.Decide("a", requeue.From(now).Deadline(now.Add(time.Hour)).Decide())
+		q.Decide("a", requeue.Plan{}.Decide())
+		q.Done("a")
+		assert.Zero(t, q.Load().Objects)
+	})
+}
+
+// An overdue deadline does not hide the next one from the queue: it is handed out
+// when that passes, before a backlog, and its lateness is counted.
+func TestRule1_anOverdueDeadlineDoesNotHideTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		name := unique()
+		q := deadlinequeue.New(name, options{})
+		defer q.ShutDown()
+		now := time.Now()
+		q.Add("a")
+		_, _ = q.Get()
+		succeeds(q, "a", requeue.From(now).Every(5*time.Minute).Deadline(now.Add(-time.Hour)).Deadline(now.Add(30*time.Second)))
+		for i := range 2000 {
+			q.Add(fmt.Sprint("backlog ", i))
+		}
+		var late time.Duration
+		for item := ""; item != "a"; {
+			item, _ = q.Get()
+			time.Sleep(100 * time.Millisecond)
+			late = time.Since(now.Add(30*time.Second)) - 100*time.Millisecond
+			q.Done(item)
+		}
+		assert.Less(t, late, 100*time.Millisecond)
+		values, _ := scrape(t, name)
+		assert.Equal(t, 1.0, values["requeue_deadline_lateness_seconds_count"])
+	})
+}
+
+// Retries by At are polls: they do not go before a real deadline.
+func TestDeadline_goesBeforeRetriesThatAreNone(t *testing.T) {
+	inBubble(t, options{}, func(_ *testing.T, q *queue, p *probe) {
+		now := time.Now()
+		for i := range 100 {
+			item := fmt.Sprint("retry ", i)
+			q.Add(item)
+			p.takes(item)
+			succeeds(q, item, requeue.From(now).At(requeue.Backoff(now, 1, time.Second, time.Minute)).Timeout(now, time.Hour))
+		}
+		waits(q, p, "deadline", now.Add(2*time.Second))
+		time.Sleep(2 * time.Second)
+		p.takes("deadline")
+	})
+}
+
+func TestDeadline_extremes(t *testing.T) {
+	withObjects(t, options{}, func(t *testing.T, q *queue, p *probe, known objects) {
+		known["year 9999"] = time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)
+		known["year 292 billion"] = time.Unix(math.MaxInt64/2, 0)
+		known["year 1"] = time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC)
+		known["year -100"] = time.Date(-100, 1, 1, 0, 0, 0, 0, time.UTC)
+		known["none"] = time.Time{}
+		for _, item := range []string{"year 9999", "year 292 billion", "year 1", "year -100", "none"} {
+			q.Add(item)
+		}
+		for _, item := range []string{"year 1", "year -100", "year 9999", "year 292 billion", "none"} {
+			g, _ := p.get()
+			assert.Equal(t, got{item: item}, g)
+			q.Decide(item, requeue.From(time.Now()).Deadline(known[item]).NotBefore(known["year 9999"]).Decide())
+			q.Done(item)
+		}
+		time.Sleep(100 * 365 * 24 * time.Hour)
+		p.getsNothing()
+	})
+}
+
+func TestOptionsDeadline_whenItIsAsked(t *testing.T) {
+	deadlines := map[string]time.Duration{"late": -time.Minute, "later": -time.Hour, "ahead": time.Minute}
+	var q *queue
+	start, asked := time.Time{}, map[string]int{}
+	o := options{Deadline: func(item string) (time.Time, bool) {
+		asked[item]++
+		q.Len() // may call the queue
+		in, ok := deadlines[item]
+		if item == "zero" {
+			return time.Time{}, true
+		}
+		return start.Add(in), ok
+	}}
+	inBubble(t, o, func(t *testing.T, made *queue, p *probe) {
+		q, start = made, time.Now()
+		p.priority(-100, 0, "zero", "none", "ahead", "late", "later")
+		p.serves("later", "late", "zero", "none", "ahead")
+		assert.Equal(t, map[string]int{"zero": 2, "none": 2, "ahead": 2, "late": 2, "later": 2}, asked, "at the add and at Done")
+		q.Add("told")
+		p.takes("told")
+		succeeds(q, "told", requeue.From(time.Now()).Every(time.Minute).Deadline(time.Now().Add(time.Hour)))
+		assert.Equal(t, 1, asked["told"], "a plan needs no answer, neither at the requeue nor at Done")
+		q.Add("told")
+		p.takes("told")
+		q.Decide("told", requeue.Decision{})
+		q.Add("told")
+		assert.Equal(t, 3, asked["told"], "an event does")
+		q.Done("told")
+		p.serves("told")
+		q.Add("fails")
+		p.takes("fails")
+		failsBare(q, "fails")
+		assert.Equal(t, 2, asked["fails"], "at the two adds, and not at Done")
+		q.ShutDown()
+		q.Add("late")
+		assert.Equal(t, 2, asked["late"], "nor after a shutdown")
+	})
+}
+
+// Options.Deadline stands in for a reconcile that tells nothing, and for that alone.
+func TestOptionsDeadline_atDone(t *testing.T) {
+	withObjects(t, options{}, func(t *testing.T, q *queue, p *probe, known objects) {
+		q.Add("a")
+		p.takes("a")
+		known.due("a", time.Minute) // what the reconcile has made of the object
+		q.Done("a")
+		time.Sleep(time.Minute - 1)
+		p.getsNothing()
+		time.Sleep(time.Nanosecond)
+		p.takes("a")
+		q.Done("a")
+		p.getsNothing()
+		assert.Zero(t, q.Load().Objects, "a deadline that is spent is not waited for again")
+	})
+}
+
+// The caller's code is not called under the lock, so anything may happen meanwhile.
+func TestOptionsDeadline_doneMeanwhile(t *testing.T) {
+	var q *queue
+	var meanwhile func()
+	o := options{Deadline: func(string) (time.Time, bool) {
+		if do := meanwhile; do != nil {
+			meanwhile = nil
+			do()
+		}
+		return time.Time{}, false
+	}}
+	for name, do := range map[string]func(*testing.T, *probe){
+		"it is done": func(*testing.T, *probe) { q.Done("a") },
+		"it is done and handed out again": func(_ *testing.T, p *probe) {
+			q.Add("a")
+			q.Done("a")
+			time.Sleep(time.Nanosecond)
+			p.takes("a")
+		},
+	} {
+		inBubble(t, o, func(t *testing.T, made *queue, p *probe) {
+			q = made
+			q.Add("a")
+			p.takes("a")
+			meanwhile = func() { do(t, p) }
+			q.Done("a")
+			q.Add("a")
+			if name == "it is done" {
+				p.takes("a")
+			}
+			p.getsNothing() // it is processed
+			q.Done("a")
+		})
+	}
+}
