@@ -148,9 +148,9 @@ func withWallClock(t *testing.T, test func(*testing.T, *wallClock, *queue, *prob
 	})
 }
 
-// event has an object change its deadline by the wall clock, and waits for nothing else that
+// moves has an object change its deadline by the wall clock, and waits for nothing else that
 // a test lasts for.
-func event(q *queue, known objects, item string, deadline time.Time) {
+func moves(q *queue, known objects, item string, deadline time.Time) {
 	known[item] = deadline
 	q.AddAfter(item, 1000*time.Hour)
 }
@@ -188,9 +188,9 @@ func TestWallClock_deadlinesAreTimedAnew(t *testing.T) {
 			withWallClock(t, func(t *testing.T, c *wallClock, q *queue, p *probe, known objects) {
 				start := c.Now()
 				since := func() time.Duration { return c.Now().Sub(start) }
-				event(q, known, "deadline", start.Add(tt.deadline))
+				moves(q, known, "deadline", start.Add(tt.deadline))
 				q.AddAfter("wait", 12*time.Hour)
-				event(q, known, "later", start.Add(100*time.Hour))
+				moves(q, known, "later", start.Add(100*time.Hour))
 				time.Sleep(10 * time.Minute)
 				c.step(tt.step)
 				if slack == 0 {
@@ -222,7 +222,7 @@ func TestWallClock_deadlinesAreTimedAnew(t *testing.T) {
 func TestWallClock_aDeadlineComesToGoBeforeAWait(t *testing.T) {
 	withWallClock(t, func(_ *testing.T, c *wallClock, q *queue, p *probe, known objects) {
 		q.AddAfter("wait", 45*time.Minute)
-		event(q, known, "deadline", c.Now().Add(90*time.Minute))
+		moves(q, known, "deadline", c.Now().Add(90*time.Minute))
 		c.step(time.Hour)
 		time.Sleep(31 * time.Minute)
 		p.serves("deadline")
@@ -246,7 +246,7 @@ func TestWallClock_aStepSpendsNothing(t *testing.T) {
 		},
 		"an event": func(c *wallClock, q *queue, known objects, deadline time.Time) {
 			c.step(8 * time.Hour)
-			event(q, known, "a", deadline)
+			moves(q, known, "a", deadline)
 			q.Done("a")
 		},
 	} {
@@ -268,7 +268,7 @@ func TestWallClock_aStepSpendsNothing(t *testing.T) {
 		succeeds(q, "a", requeue.From(c.Now()).Every(50*time.Minute).Deadline(deadline))
 		time.Sleep(time.Minute)
 		c.step(8 * time.Hour)
-		event(q, known, "a", deadline)
+		moves(q, known, "a", deadline)
 		p.serves("a")
 	})
 }
@@ -320,7 +320,7 @@ func TestWallClock_smallStepsDoNotAddUp(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 0))
 			for i := range 20 {
 				if i%5 == 0 {
-					event(q, known, "a", c.Now().Round(0).Add(time.Hour))
+					moves(q, known, "a", c.Now().Round(0).Add(time.Hour))
 				}
 				c.ahead.Add(int64(r.IntN(2400)-1200) * 1_000_000)
 				q.Len()
