@@ -92,6 +92,7 @@ type run[T comparable] struct {
 	seq    uint64 // numbers the hand-outs
 	cause  cause
 	told   bool  // it has a decision
+	urgent bool  // handed out for a passed deadline, or a retry
 	late   bool  // it is for a passed deadline: if it fails, the key is a retry
 	failed bool  // a rate-limited add has come
 	answer int64 // of Options.Deadline to the last add since began; never: none
@@ -213,11 +214,12 @@ func (e *entry[T]) wake(now instant, seq uint64) {
 
 // handOut is a hand-out.
 func (e *entry[T]) handOut(now instant, seq uint64) run[T] {
-	r := run[T]{e: e, began: now, seq: seq, cause: e.cause, late: e.retry, answer: never}
+	r := run[T]{e: e, began: now, seq: seq, cause: e.cause, urgent: e.retry, answer: never}
 	if e.passed(now) {
-		r.cause, r.late = causeDeadline, true
+		r.cause, r.urgent = causeDeadline, true
 		e.deadline, e.spent, e.tries = never, e.deadline, 0
 	}
+	r.late = r.urgent
 	e.state, e.soft, e.processing = idle, never, true
 	return r
 }

@@ -149,11 +149,13 @@ func (o *order[T]) third() *entry[T] {
 	return first
 }
 
-// ended counts a reconcile for a passed deadline.
-func (o *order[T]) ended(failed bool) {
-	if failed {
+// ended counts the reconciles for passed deadlines. One that succeeds names its deadline
+// no more.
+func (o *order[T]) ended(r *run[T]) {
+	switch {
+	case r.failed && r.late:
 		o.failed++
-	} else {
+	case !r.failed && r.urgent:
 		o.failed = 0
 	}
 }

@@ -342,9 +342,7 @@ func (q *Queue[T]) Done(item T) {
 	took := max(now.mono-r.began.mono, 0)
 	q.load.done(took)
 	q.metrics.done(took)
-	if r.late {
-		q.order.ended(r.failed)
-	}
+	q.order.ended(&r)
 	q.change(e, now, func(e *entry[T]) {
 		r.done(answer, q.order.number())
 		if q.shuttingDown && e.state == waiting {
