@@ -35,8 +35,11 @@ const (
 	// ever cost the others a third more at most.
 	retryEvery = 4
 	// outage is how many reconciles for passed deadlines fail in a row before the
-	// queue no longer tries them first: what they need is away.
+	// retries are no more urgent than others: what they need is away.
 	outage = 500
+	// probeEvery makes one of so many hand-outs of group 3 that of a retry all the
+	// same, to find out whether the outage is over.
+	probeEvery = 64
 )
 
 func newOrder[T comparable](share int) order[T] {
@@ -135,15 +138,17 @@ func (o *order[T]) next() *entry[T] {
 
 // third returns whose turn it is in group 3.
 func (o *order[T]) third() *entry[T] {
-	first := o.levels.first()
-	if first != nil && o.since < retryEvery-1 {
-		return first
+	first, lasting := o.levels.first(), o.lasting.min()
+	retry := lasting
+	if retry == nil {
+		retry = o.retries.min() // in an outage
 	}
-	if retry := o.lasting.min(); retry != nil {
+	switch {
+	case first == nil:
 		return retry
-	}
-	// In an outage. If it came later than the others, it is no more urgent.
-	if retry := o.retries.min(); first == nil || retry != nil && retry.soft < first.soft {
+	case retry == nil, o.since < retryEvery-1:
+		return first
+	case o.failed < outage, retry.soft < first.soft, lasting != nil && o.since >= probeEvery-1:
 		return retry
 	}
 	return first
