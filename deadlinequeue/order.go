@@ -113,27 +113,37 @@ func (o *order[T]) next() *entry[T] {
 	if o.n == 0 {
 		return nil
 	}
-	e := o.passed.min()
-	if e == nil && o.failed < outage {
-		e = o.retries.min()
-	}
+	e := o.first()
 	third := e == nil
 	if third {
 		e = o.third()
 	}
 	if o.turn++; o.share > 0 && o.turn >= o.share {
 		o.turn = 0
-		if oldest := o.ages.head; o.heapOf(e) != nil || o.heapOf(oldest) != nil || oldest.priority != e.priority {
+		if oldest := o.ages.head; !o.fair(e, oldest) {
 			return oldest
 		}
 	}
-	switch {
-	case third && e.retry:
-		o.since = 0
-	case third:
+	if third {
 		o.since++
+		if e.retry {
+			o.since = 0
+		}
 	}
 	return e
+}
+
+// first returns whose turn it is in groups 1 and 2, nil if nobody's.
+func (o *order[T]) first() *entry[T] {
+	if e := o.passed.min(); e != nil || o.failed >= outage {
+		return e
+	}
+	return o.retries.min()
+}
+
+// fair reports whether two entries take turns anyway: they are of one level.
+func (o *order[T]) fair(a, b *entry[T]) bool {
+	return o.heapOf(a) == nil && o.heapOf(b) == nil && a.priority == b.priority
 }
 
 // third returns whose turn it is in group 3.

@@ -35,8 +35,14 @@ func (q *Queue[T]) change(e *entry[T], now instant, edit func(*entry[T])) {
 		e.wake(now, q.order.number())
 	}
 	q.watch(e, now, e.due() != due || e.seq != seq)
-	switch available := e.available(); {
-	case available:
+	q.put(e, now, wasAvailable)
+	q.count(wasReady, e.state == ready)
+}
+
+// put puts an entry into the order or the waits, if it belongs there.
+func (q *Queue[T]) put(e *entry[T], now instant, wasAvailable bool) {
+	switch {
+	case e.available():
 		q.order.rank(e)
 		if !wasAvailable {
 			q.order.enter(e)
@@ -47,7 +53,6 @@ func (q *Queue[T]) change(e *entry[T], now instant, edit func(*entry[T])) {
 	case e.state == waiting && !e.processing && e.soft != never && !e.waitsForDeadline(now):
 		q.waits.push(e)
 	}
-	q.count(wasReady, e.state == ready)
 }
 
 // available reports whether the entry is to be handed out now.

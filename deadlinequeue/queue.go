@@ -152,23 +152,10 @@ func (q *Queue[T]) AddWithOpts(o priorityqueue.AddOpts, items ...T) {
 
 func (q *Queue[T]) add(item T, o priorityqueue.AddOpts) {
 	a := addition{wait: int64(o.After), limited: o.RateLimited, priority: ptr.Deref(o.Priority, 0), answer: never}
-	// The limiter and Options.Deadline are the caller's code, hence not under the
-	// lock, and not asked in vain.
-	if a.limited || q.deadline != nil {
-		open, ask := q.asks(item, a.limited || a.wait > 0)
-		if !open {
-			return
-		}
-		if ask {
-			a.asked, a.answer = true, q.ask(item)
-		}
+	if !q.askCallers(item, &a) {
+		return
 	}
-	if a.limited {
-		if limited := int64(q.limiter.When(item)); a.wait <= 0 || limited < a.wait {
-			a.wait = limited
-		}
-	}
-	timed := a.wait > 0 || a.limited || q.deadline != nil || q.metrics != nil
+	timed := a.wait > 0 || a.asked || q.metrics != nil
 	var t time.Time
 	if timed {
 		t = q.clock.Now()
@@ -189,6 +176,28 @@ func (q *Queue[T]) add(item T, o priorityqueue.AddOpts) {
 	if timed {
 		q.arm(now)
 	}
+}
+
+// askCallers asks the rate limiter and Options.Deadline about an add, where that is of
+// use. They are the caller's code, hence not under the lock. It reports whether the queue
+// takes the add.
+func (q *Queue[T]) askCallers(item T, a *addition) bool {
+	if !a.limited && q.deadline == nil {
+		return true
+	}
+	open, ask := q.asks(item, a.limited || a.wait > 0)
+	if !open {
+		return false
+	}
+	if ask {
+		a.asked, a.answer = true, q.ask(item)
+	}
+	if a.limited {
+		if limited := int64(q.limiter.When(item)); a.wait <= 0 || limited < a.wait {
+			a.wait = limited
+		}
+	}
+	return true
 }
 
 // merge brings an addition together with what is known of its key.
