@@ -316,19 +316,3 @@ func (p *program) sameThere(e ast.Expr, pos token.Pos) bool {
 	})
 	return same
 }
-
-// fixFailed replaces deadlinequeue.Result by Failed.
-func (p *program) fixFailed(call *ssa.Call) []fix {
-	n, ok := p.node(call.Pos()).(*ast.CallExpr)
-	if !ok {
-		return nil
-	}
-	id, ok := n.Fun.(*ast.Ident)
-	if sel, isSel := n.Fun.(*ast.SelectorExpr); isSel {
-		id, ok = sel.Sel, true
-	}
-	if !ok {
-		return nil
-	}
-	return []fix{{Message: "use deadlinequeue.Failed", TextEdits: []analysis.TextEdit{{Pos: id.Pos(), End: id.End(), NewText: []byte("Failed")}}}}
-}

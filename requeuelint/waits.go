@@ -347,7 +347,7 @@ func takesTime(call *ssa.Call) bool {
 	return false
 }
 
-// errors reports RQ002, and RQ008 for a deadline that is returned with an error.
+// errors reports RQ002: a wait that is returned with an error.
 func (p *program) errors(fn *ssa.Function) {
 	results := fn.Signature.Results()
 	if results.Len() != 2 || !isResult(results.At(0).Type()) || !isError(results.At(1).Type()) {
@@ -361,13 +361,6 @@ func (p *program) errors(fn *ssa.Function) {
 		}
 		known := conds(f, b)
 		if !nonNil(val{f, r.Results[1]}, known, 0) && !p.isFailure(f, r.Results[1], known) {
-			continue
-		}
-		if call := resultCall(r.Results[0]); call != nil {
-			if p.dropped(fn, 0) {
-				p.report(finding{rule: "RQ008", pos: r.Pos(), end: r.Pos() + token.Pos(len("return")), fixes: p.fixFailed(call),
-					message: "deadlinequeue.Result is returned with an error: controller-runtime ignores its RequeueAfter and warns each time; use deadlinequeue.Failed"})
-			}
 			continue
 		}
 		if !p.hasWait(r.Results[0], b, 0) || !p.dropped(fn, 0) {
@@ -462,18 +455,6 @@ func onlyZeroes(all []*ssa.Store) bool {
 		}
 	}
 	return true
-}
-
-// resultCall returns the call of deadlinequeue.Result that gave a value.
-func resultCall(v ssa.Value) *ssa.Call {
-	call, ok := v.(*ssa.Call)
-	if !ok {
-		return nil
-	}
-	if obj := calledObj(&call.Call); obj != nil && objName(obj) == queuePath+".Result" {
-		return call
-	}
-	return nil
 }
 
 // isFailure reports whether an error is a parameter that nobody tests: a function that is

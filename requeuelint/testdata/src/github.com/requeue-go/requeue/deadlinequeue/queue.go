@@ -8,6 +8,4 @@ import (
 
 func Result(d requeue.Decision) reconcile.Result { return reconcile.Result{RequeueAfter: d.After} }
 
-func Failed(d requeue.Decision) reconcile.Result { return reconcile.Result{} }
-
 func NewQueue(name string) any { return nil }
