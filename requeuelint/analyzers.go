@@ -29,7 +29,6 @@ func Rules() []Rule {
 		{"RQ005", "a fixed RequeueAfter where a deadline is tested, which is noticed late"},
 		{"RQ006", "arithmetic of durations that overflows"},
 		{"RQ007", "an optional time that is used for a wait and never tested for nil"},
-		{"RQ008", "deadlinequeue.Result without its queue, or with an error"},
 	}
 }
 

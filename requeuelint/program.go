@@ -72,7 +72,7 @@ var base = &analysis.Analyzer{
 	Name:       "requeuelint",
 	Doc:        "computes what the rules of requeuelint report, and facts on functions",
 	Run:        run,
-	FactTypes:  []analysis.Fact{(*waitFact)(nil), (*queueFact)(nil)},
+	FactTypes:  []analysis.Fact{(*waitFact)(nil)},
 	ResultType: reflect.TypeFor[*program](),
 }
 
@@ -104,7 +104,6 @@ func run(pass *analysis.Pass) (result any, err error) {
 	if path := pkgPath(pass.Pkg); path == requeuePath || path == queuePath || path == "time" {
 		return p, nil
 	}
-	p.queues()
 	if !p.matters() {
 		return p, nil
 	}
@@ -133,8 +132,6 @@ func (p *program) matters() bool {
 			return true
 		}
 		switch pkgPath(fn.Pkg()) {
-		case queuePath:
-			return true
 		case "time":
 			switch fn.Name() {
 			case "Until", "Since", "Sub":

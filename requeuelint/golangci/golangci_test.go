@@ -16,7 +16,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	plugin, err := newPlugin(map[string]any{"disable": []string{"RQ005", "RQ006", "RQ007", "RQ008"}})
+	plugin, err := newPlugin(map[string]any{"disable": []string{"RQ005", "RQ006", "RQ007"}})
 	if err != nil {
 		panic(err)
 	}
@@ -40,12 +40,12 @@ func TestNew_settings(t *testing.T) {
 		want     int // analyzers
 		wantErr  string
 	}{
-		"no settings are all rules":        {nil, 8, ""},
+		"no settings are all rules":        {nil, 7, ""},
 		"rules are those and no other":     {map[string]any{"rules": []string{"RQ001", "RQ003"}}, 2, ""},
 		"disable takes from rules":         {map[string]any{"rules": []string{"RQ001", "RQ003"}, "disable": []string{"RQ003"}}, 1, ""},
 		"a rule that there is not":         {map[string]any{"disable": []string{"RQ999"}}, 0, `requeuelint: there is no rule "RQ999"`},
 		"a setting that there is not":      {map[string]any{"rule": "RQ001"}, 0, `requeuelint: decoding settings: json: unknown field "rule"`},
-		"tests reports in test files, too": {map[string]any{"tests": true}, 8, ""},
+		"tests reports in test files, too": {map[string]any{"tests": true}, 7, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			plugin, err := golangci.New(tt.settings)

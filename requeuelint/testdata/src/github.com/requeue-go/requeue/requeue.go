@@ -14,12 +14,9 @@ func Soonest(waits ...time.Duration) time.Duration { return 0 }
 
 type Plan struct{}
 
-type Decision struct{ After time.Duration }
-
 func From(now time.Time) Plan                                      { return Plan{} }
 func (p Plan) Every(interval time.Duration) Plan                   { return p }
 func (p Plan) Timeout(start time.Time, timeout time.Duration) Plan { return p }
 func (p Plan) Deadline(t time.Time) Plan                           { return p }
 func (p Plan) After() time.Duration                                { return 0 }
-func (p Plan) Decide() Decision                                    { return Decision{} }
 func TimeOf(t interface{ IsZero() bool }) time.Time                { return time.Time{} }
