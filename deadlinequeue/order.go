@@ -35,8 +35,8 @@ const (
 	// ever cost the others a third more at most.
 	retryEvery = 4
 	// outage is how many reconciles for passed deadlines fail in a row before the
-	// retries are no more urgent than others: what they need is away.
-	outage = 500
+	// retries are no more urgent than the others: what they need is away.
+	outage = 100
 	// probeEvery makes one of so many hand-outs of group 3 that of a retry all the
 	// same, to find out whether the outage is over.
 	probeEvery = 64
@@ -149,17 +149,28 @@ func (o *order[T]) fair(a, b *entry[T]) bool {
 // third returns whose turn it is in group 3.
 func (o *order[T]) third() *entry[T] {
 	first, lasting := o.levels.first(), o.lasting.min()
-	retry := lasting
-	if retry == nil {
-		retry = o.retries.min() // in an outage
-	}
 	switch {
+	case first == nil && lasting == nil:
+		return o.retries.min()
 	case first == nil:
-		return retry
-	case retry == nil, o.since < retryEvery-1:
+		return lasting
+	case o.since < retryEvery-1:
 		return first
-	case o.failed < outage, retry.soft < first.soft, lasting != nil && o.since >= probeEvery-1:
-		return retry
+	case o.failed >= outage:
+		return o.inOutage(first, lasting)
+	case lasting == nil:
+		return first
+	}
+	return lasting
+}
+
+// inOutage returns whose turn it is at a hand-out that a retry may have.
+func (o *order[T]) inOutage(first, lasting *entry[T]) *entry[T] {
+	if oldest := o.ages.head; oldest.retry {
+		return oldest
+	}
+	if lasting != nil && o.since >= probeEvery-1 {
+		return lasting
 	}
 	return first
 }
