@@ -104,7 +104,7 @@ func TestRun_idle(t *testing.T) {
 func TestRun_comeAndGo(t *testing.T) {
 	s := queuesim.Scenario{
 		Name: "come and go", Objects: 100, Share: 0.5, Workers: 10,
-		Distance: 2 * time.Minute, Finish: 0.5, Events: 2 * time.Minute,
+		Distance: 2 * time.Minute, Finish: 0.5, Events: 2 * time.Minute, Known: true,
 	}
 	reports := runAll(t, s, queuesim.ExactRequeue(), queuesim.PriorityQueue(), queuesim.KeptPriority(),
 		queuesim.RaisedPriority(), queuesim.OutsideTimer(), queuesim.DeadlineQueue())
