@@ -43,6 +43,17 @@ func FailingForEver() Scenario {
 	}
 }
 
+// FailingBeside is the same beside objects whose events alone take that share of what the
+// workers can do.
+func FailingBeside(share float64) Scenario {
+	s := FailingForEver()
+	s.Name = fmt.Sprintf("failing, events take %v %%", 100*share)
+	s.Objects, s.Distance, s.Finish, s.Poll = 16_000, 100*time.Hour, 0, 10*time.Hour
+	s.Events = time.Duration(80 / share * float64(time.Second)).Round(time.Second)
+	s.Measured = 20 * time.Minute
+	return s
+}
+
 // Outages is steady overload, with writes that fail for 30 s every 10 minutes.
 func Outages() Scenario {
 	s := Overload(1)
