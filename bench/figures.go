@@ -72,7 +72,7 @@ var colours = map[string]int{
 	"with deadlinequeue": 3, "deadlinequeue.Tell with the error": 3, "deadlinequeue": 3,
 	"controller-runtime, raised": 4, "controller-runtime, kept": 4,
 	"controller-runtime": 5, "controller-runtime, exact": 5,
-	"deadlinequeue, adaptive": 6,
+	"deadlinequeue, adaptive": 6, "controller-runtime, timer, low": 6,
 }
 
 func (t theme) colour(s series) color.Color { return t.colours[colours[s.Name]] }

@@ -8,10 +8,11 @@ import (
 
 // measureMoved has events move deadlines in overload.
 func measureMoved(m *measuring) simulated {
+	ours := []queuesim.Policy{queuesim.DeadlineQueue()}
 	peers := []queuesim.Policy{queuesim.PriorityQueue(), queuesim.OutsideTimer(), queuesim.DeadlineQueue()}
 	return simulate(m,
-		simulation{queuesim.MovedByEvents(false, false), peers}, simulation{queuesim.MovedByEvents(false, true), known},
-		simulation{queuesim.MovedByEvents(true, false), peers}, simulation{queuesim.MovedByEvents(true, true), known})
+		simulation{queuesim.MovedByEvents(false, false), peers}, simulation{queuesim.MovedByEvents(false, true), ours},
+		simulation{queuesim.MovedByEvents(true, false), peers}, simulation{queuesim.MovedByEvents(true, true), ours})
 }
 
 func (reports simulated) showMoved() shown {

@@ -22,8 +22,8 @@ var (
 	knowing  = slices.Concat(sameWait, careful)
 	everyone = slices.Concat([]queuesim.Policy{queuesim.FixedInterval()}, knowing)
 	adaptive = slices.Concat(everyone, []queuesim.Policy{queuesim.AdaptivePoll()})
-	restarts = slices.Concat(sameWait, []queuesim.Policy{queuesim.KeptPriority(), queuesim.DeadlineQueue()})
-	known    = []queuesim.Policy{queuesim.DeadlineQueue()}
+	restarts = slices.Concat(sameWait, []queuesim.Policy{queuesim.KeptPriority(), queuesim.OutsideTimer(), queuesim.LowTimer(), queuesim.DeadlineQueue()})
+	known    = []queuesim.Policy{queuesim.OutsideTimer(), queuesim.LowTimer(), queuesim.DeadlineQueue()}
 )
 
 // simulations are the measurements of queues under load, by name.
@@ -106,5 +106,6 @@ func (reports simulated) show(name string) shown {
 var policyKeys = map[string]string{
 	queuesim.FixedInterval().Name: "fixed", queuesim.ExactRequeue().Name: "exact", queuesim.PriorityQueue().Name: "controllerruntime",
 	queuesim.KeptPriority().Name: "kept", queuesim.RaisedPriority().Name: "raised", queuesim.OutsideTimer().Name: "timer",
+	queuesim.LowTimer().Name: "low", queuesim.KeptTimer().Name: "kepttimer",
 	queuesim.DeadlineQueue().Name: "queue", queuesim.AdaptivePoll().Name: "adaptive",
 }

@@ -97,7 +97,7 @@ type Scenario struct {
 	// they are there already, and their first polls are spread over Poll.
 	Restart bool
 	// Known has the queue of package deadlinequeue ask for the deadline of an
-	// object that is added (Options.Deadline).
+	// object that is added (Options.Deadline), and the outside timer be set by a list.
 	Known bool
 	// WarmUp goes before what is measured.
 	WarmUp time.Duration
@@ -657,23 +657,40 @@ func RaisedPriority() Policy {
 // OutsideTimer is the priority queue of controller-runtime, a reconciler that
 // waits for the poll, at priority 0, and beside them a timer for each object, that
 // adds it with priority 100 at its deadline. The timer is set by the reconciler,
-// and by the handler of events.
-func OutsideTimer() Policy { return outsideTimer("controller-runtime, timer", ptr.To(0)) }
+// by the handler of events, and where the deadlines are known by that of a list.
+func OutsideTimer() Policy {
+	return outsideTimer("controller-runtime, timer", ptr.To(0), ptr.To(0))
+}
+
+// LowTimer is [OutsideTimer] with polls and errors at the priority of a list.
+func LowTimer() Policy {
+	return outsideTimer("controller-runtime, timer, low", ptr.To(handler.LowPriority), ptr.To(handler.LowPriority))
+}
 
 // KeptTimer is [OutsideTimer] with a reconciler that names no priority with an error, so
 // that the object keeps the one that it was handed out with.
-func KeptTimer() Policy { return outsideTimer("controller-runtime, timer, kept", nil) }
+func KeptTimer() Policy {
+	return outsideTimer("controller-runtime, timer, kept", ptr.To(0), nil)
+}
 
-func outsideTimer(name string, withError *int) Policy {
-	return Policy{Name: name, fixed: true, open: func(s Scenario, _ deadlineOf) queue {
-		q, pq := priorityQueue(s, always(ptr.To(0)))
+func outsideTimer(name string, poll, withError *int) Policy {
+	return Policy{Name: name, fixed: true, open: func(s Scenario, of deadlineOf) queue {
+		q, pq := priorityQueue(s, always(poll))
 		q.fail = func(key reconcile.Request, handed int, _ requeue.Decision) {
 			failed(pq, key, handed, reconcile.Result{Priority: withError})
 		}
 		ts := timers{set: map[reconcile.Request]timer{}, fire: func(key reconcile.Request) {
 			pq.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(raised)}, key)
 		}}
-		event, again := q.event, q.requeue
+		list, event, again := q.list, q.event, q.requeue
+		q.list = func(keys []reconcile.Request) {
+			for _, key := range keys {
+				if deadline, ok := of(key); ok && s.Known {
+					ts.reset(key, deadline)
+				}
+			}
+			list(keys)
+		}
 		q.event = func(key reconcile.Request, deadline time.Time) {
 			ts.reset(key, deadline)
 			event(key, deadline)
