@@ -46,9 +46,8 @@ func measureOutage(m *measuring) (o outage) {
 			o.Away = append(o.Away, a)
 		}
 	}
-	failing := slices.Concat(sameWait, []queuesim.Policy{queuesim.RaisedPriority(), queuesim.OutsideTimer(), queuesim.KeptTimer(), queuesim.DeadlineQueue()})
-	o.Outages = simulate(m, simulation{queuesim.Outages(), failing})
-	o.Conflicts = simulate(m, simulation{queuesim.Conflicting(), failing})
+	o.Outages = simulate(m, simulation{queuesim.Outages(), timers})
+	o.Conflicts = simulate(m, simulation{queuesim.Conflicting(), timers})
 	return o
 }
 

@@ -70,7 +70,7 @@ var colours = map[string]int{
 	"by hand": 1, "returned error": 1, "client-go": 1, "client-go, exact": 1,
 	"NextRequeue": 2, "a wait in place of the error": 2, "controller-runtime, timer": 2,
 	"with deadlinequeue": 3, "deadlinequeue.Tell with the error": 3, "deadlinequeue": 3,
-	"controller-runtime, raised": 4, "controller-runtime, kept": 4,
+	"controller-runtime, raised": 4, "controller-runtime, kept": 4, "controller-runtime, timer, kept": 4,
 	"controller-runtime": 5, "controller-runtime, exact": 5,
 	"deadlinequeue, adaptive": 6, "controller-runtime, timer, low": 6,
 }

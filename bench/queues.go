@@ -21,6 +21,7 @@ var (
 	careful  = []queuesim.Policy{queuesim.RaisedPriority(), queuesim.OutsideTimer(), queuesim.DeadlineQueue()}
 	knowing  = slices.Concat(sameWait, careful)
 	everyone = slices.Concat([]queuesim.Policy{queuesim.FixedInterval()}, knowing)
+	timers   = slices.Concat(sameWait, []queuesim.Policy{queuesim.OutsideTimer(), queuesim.LowTimer(), queuesim.KeptTimer(), queuesim.DeadlineQueue()})
 	adaptive = slices.Concat(everyone, []queuesim.Policy{queuesim.AdaptivePoll()})
 	restarts = slices.Concat(sameWait, []queuesim.Policy{queuesim.KeptPriority(), queuesim.OutsideTimer(), queuesim.LowTimer(), queuesim.DeadlineQueue()})
 	known    = []queuesim.Policy{queuesim.OutsideTimer(), queuesim.LowTimer(), queuesim.DeadlineQueue()}
@@ -34,7 +35,7 @@ var simulations = map[string][]simulation{
 		{queuesim.Storm(10, 0.01), knowing}, {queuesim.Storm(10, 0.2), knowing}, {queuesim.Storm(10, 1), knowing},
 	},
 	"herd":    {{queuesim.AtOnce(2, 0.2), everyone}, {queuesim.AtOnce(10, 0.2), everyone}, {queuesim.AtOnce(10, 1), everyone}},
-	"failing": {{queuesim.FailingForEver(), knowing}, {queuesim.FailingBeside(0.5), knowing}, {queuesim.FailingBeside(0.8), knowing}},
+	"failing": {{queuesim.FailingForEver(), timers}, {queuesim.FailingBeside(0.5), timers}, {queuesim.FailingBeside(0.8), timers}},
 	"restart": {
 		{queuesim.AfterRestart(2, 0.01, false), restarts}, {queuesim.AfterRestart(2, 0.01, true), known},
 		{queuesim.AfterRestart(2, 0.2, false), restarts}, {queuesim.AfterRestart(2, 0.2, true), known},
