@@ -44,6 +44,8 @@ const (
 	oursName, clientGoName, controllerRuntimeName = "deadlinequeue", "client-go", "controller-runtime"
 	bareName, timerName                           = "mutex + heap + map", "bare timer"
 	withName, withoutName                         = "with a deadline", "without"
+
+	longestGet = "all due at one instant: longest Get or Done"
 )
 
 type (
@@ -467,7 +469,7 @@ func pauses(m *measuring, size costSizes) (rows []costRow) {
 		gets = append(gets, get)
 		return adds
 	})
-	last := costRow{Name: "all due at one instant: longest Get or Done", Values: map[string][]float64{}}
+	last := costRow{Name: longestGet, Values: map[string][]float64{}}
 	for i, get := range gets {
 		name := queueNames[i%len(queueNames)]
 		last.Values[name] = append(last.Values[name], get)
@@ -658,6 +660,9 @@ func (c queueCost) show() shown {
 	rows = nil
 	for _, r := range c.Pauses {
 		rows = append(rows, []string{r.Name, cell(r, oursName), cell(r, clientGoName), cell(r, controllerRuntimeName)})
+		if r.Name == longestGet {
+			s.values["stall.queue"], s.values["stall.controllerruntime"] = cell(r, oursName), cell(r, controllerRuntimeName)
+		}
 	}
 	s.values["pauses"] = table([]string{"", oursName, clientGoName, controllerRuntimeName}, rows...)
 	for key, peer := range map[string]string{"clientgo": clientGoName, "controllerruntime": controllerRuntimeName} {
