@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -42,8 +43,8 @@ var errStep = errors.New("the step failed")
 // failing is an answer to an error.
 type failing struct {
 	name   string
-	queue  newQueue
-	answer func(start time.Time, timeout time.Duration, failures int) (reconcile.Result, error)
+	ours   bool // the queue is deadlinequeue
+	answer func(ctx context.Context, start time.Time, timeout time.Duration, failures int) (time.Duration, error)
 }
 
 const (
@@ -52,16 +53,17 @@ const (
 )
 
 var failingWays = []failing{
-	{"returned error", nil, func(time.Time, time.Duration, int) (reconcile.Result, error) {
-		return reconcile.Result{}, errStep
+	{"returned error", false, func(context.Context, time.Time, time.Duration, int) (time.Duration, error) {
+		return 0, errStep
 	}},
-	{"a wait in place of the error", nil, func(start time.Time, timeout time.Duration, failures int) (reconcile.Result, error) {
+	{"a wait in place of the error", false, func(_ context.Context, start time.Time, timeout time.Duration, failures int) (time.Duration, error) {
 		now := time.Now()
 		retry := requeue.Backoff(now, failures, time.Second, stepInterval)
-		return reconcile.Result{RequeueAfter: requeue.From(now).At(retry).Timeout(start, timeout).After()}, nil
+		return requeue.From(now).At(retry).Timeout(start, timeout).After(), nil
 	}},
-	{"`deadlinequeue.Failed`", deadlinequeue.NewQueue, func(start time.Time, timeout time.Duration, _ int) (reconcile.Result, error) {
-		return deadlinequeue.Failed(requeue.From(time.Now()).Every(stepInterval).Timeout(start, timeout).Decide()), errStep
+	{"`deadlinequeue.Tell` with the error", true, func(ctx context.Context, start time.Time, timeout time.Duration, _ int) (time.Duration, error) {
+		deadlinequeue.Tell(ctx, requeue.From(time.Now()).Every(stepInterval).Timeout(start, timeout))
+		return 0, errStep
 	}},
 }
 
@@ -108,10 +110,10 @@ func (f failing) run(t *testing.T, timeout time.Duration, others int) erroringWa
 		}
 	}
 	length := time.Duration(len(objects))*time.Minute + 2*timeout + afterwards
-	inVirtualTime(t, length, 10, f.queue, arrive, func(name string, stop func()) (reconcile.Result, error) {
+	inVirtualTime(t, length, 10, f.ours, arrive, func(ctx context.Context, name string, stop func()) (time.Duration, error) {
 		i, err := strconv.Atoi(name)
 		if err != nil {
-			return reconcile.Result{}, reconcile.TerminalError(err)
+			return 0, reconcile.TerminalError(err)
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -130,13 +132,13 @@ func (f failing) run(t *testing.T, timeout time.Duration, others int) erroringWa
 			if ended++; ended == len(objects) {
 				stop()
 			}
-			return reconcile.Result{}, nil
+			return 0, nil
 		}
 		started, timeout, failures := o.started, o.timeout, o.failures
 		mu.Unlock()
 		time.Sleep(stepTakes)
 		mu.Lock()
-		return f.answer(started, timeout, failures)
+		return f.answer(ctx, started, timeout, failures)
 	})
 	way.Spread, way.Mean, way.Lost = spreadOf(late), float64(looks)/float64(max(len(late), 1)), len(objects)-ended
 	way.Spread.CDF = nil

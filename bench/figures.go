@@ -69,10 +69,10 @@ var colours = map[string]int{
 	"p50": 2, "p99": 3, "max": 1, "bound": 5, "objective: p99 below 1 s": 5,
 	"by hand": 1, "returned error": 1, "client-go": 1, "client-go, exact": 1,
 	"NextRequeue": 2, "a wait in place of the error": 2, "controller-runtime, timer": 2,
-	"with deadlinequeue": 3, "deadlinequeue.Failed": 3, "deadlinequeue": 3,
-	"controller-runtime, raised": 4, "controller-runtime, kept": 4,
+	"with deadlinequeue": 3, "deadlinequeue.Tell with the error": 3, "deadlinequeue": 3,
+	"controller-runtime, raised": 4, "controller-runtime, kept": 4, "controller-runtime, timer, kept": 4,
 	"controller-runtime": 5, "controller-runtime, exact": 5,
-	"deadlinequeue, adaptive": 6,
+	"deadlinequeue, adaptive": 6, "controller-runtime, timer, low": 6,
 }
 
 func (t theme) colour(s series) color.Color { return t.colours[colours[s.Name]] }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -67,10 +68,10 @@ func (f *fleet) run(t *testing.T, w waiting) fleetWay {
 			create(strconv.Itoa(i))
 		}
 	}
-	inVirtualTime(t, f.Over+f.Longest+afterwards, f.Workers, w.queue, arrive, func(name string, stop func()) (reconcile.Result, error) {
+	inVirtualTime(t, f.Over+f.Longest+afterwards, f.Workers, w.ours, arrive, func(ctx context.Context, name string, stop func()) (time.Duration, error) {
 		i, err := strconv.Atoi(name)
 		if err != nil {
-			return reconcile.Result{}, reconcile.TerminalError(err)
+			return 0, reconcile.TerminalError(err)
 		}
 		p := &promotions[i]
 		time.Sleep(f.Look)
@@ -87,12 +88,12 @@ func (f *fleet) run(t *testing.T, w waiting) fleetWay {
 			if way.Failed == len(promotions) {
 				stop()
 			}
-			return reconcile.Result{}, nil
+			return 0, nil
 		}
 		mu.Unlock()
 		time.Sleep(f.Patch)
 		mu.Lock()
-		return w.answer(p.started, p.timeout, f.Interval), nil
+		return w.after(ctx, p.started, p.timeout, f.Interval), nil
 	})
 	way.Lost, way.Late = len(promotions)-way.Failed, spreadOf(late)
 	return way

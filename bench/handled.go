@@ -1,13 +1,13 @@
 package main
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/requeue-go/requeue"
 )
@@ -84,10 +84,8 @@ func runHandled(t *testing.T, name string, clientGo bool, wait func(start time.T
 		onClientGo(t, length, one)
 		return way
 	}
-	inVirtualTime(t, length, 1, nil, func(create func(name string)) { create("pipeline") },
-		func(_ string, stop func()) (reconcile.Result, error) {
-			return reconcile.Result{RequeueAfter: one(stop)}, nil
-		})
+	inVirtualTime(t, length, 1, false, func(create func(name string)) { create("pipeline") },
+		func(_ context.Context, _ string, stop func()) (time.Duration, error) { return one(stop), nil })
 	return way
 }
 

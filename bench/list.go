@@ -14,6 +14,8 @@ func init() { // not in the declaration: a child process looks itself up in the 
 		simulating("storm", "queues to which all objects are added every 10 minutes"),
 		simulating("herd", "queues whose deadlines all pass at one instant"),
 		simulating("failing", "queues with objects that fail for ever"),
+		newMeasure("outage", virtual, "queues whose reconciles fail: a dependency that is away, an outage, conflicts", measureOutage, outage.show),
+		newMeasure("moved", virtual, "queues in overload, whose deadlines events move", measureMoved, simulated.showMoved),
 		simulating("restart", "queues to which all objects come by one list"),
 		newMeasure("queuecost", processor, "what the queues cost: CPU, memory, longest pauses", measureQueueCost, queueCost.show),
 		newMeasure("scale", processor, "10,000 to 1,000,000 objects that wait: CPU a wake-up, memory", measureScale, scale.show),

@@ -58,7 +58,7 @@ func TestFleet_race(t *testing.T) {
 }
 
 // A bare error is late by up to as long as the limiter has waited; a wait that knows of
-// the timeout, and Failed, are on time.
+// the timeout, and Tell, are on time.
 func TestErroring(t *testing.T) {
 	for i, f := range failingWays {
 		way := f.run(t, 7*time.Minute, 20)
@@ -70,6 +70,17 @@ func TestErroring(t *testing.T) {
 		}
 		assert.LessOrEqual(t, way.Spread.Max, 0.1, f.name)
 		assert.LessOrEqual(t, way.Late, 0.1, f.name)
+	}
+}
+
+// No retry starves the healthy ones.
+func TestAway(t *testing.T) {
+	for _, ours := range []bool{false, true} {
+		a := away{After: time.Minute, Objects: 100}
+		a.run(t, ours)
+		assert.GreaterOrEqual(t, a.Last, 9.9, "they take 10 s themselves")
+		assert.LessOrEqual(t, a.Last, 40.0)
+		assert.GreaterOrEqual(t, a.Reconciles, a.Objects)
 	}
 }
 
@@ -91,14 +102,20 @@ func TestQueueCost_small(t *testing.T) {
 		rounds: 1, depths: []int{100, 200}, calls: 320, waiting: 1000, pauseDepth: 1000, pauseCalls: 100, lateSamples: 3, latenessLoad: 10,
 	})
 	assert.Len(t, c.AddGetDone, 6)
+	assert.Len(t, c.Metrics, 3)
 	assert.Len(t, c.Pauses, 5)
-	for _, rows := range [][]costRow{c.AddGetDone, c.Others, c.Pauses} {
+	for _, rows := range [][]costRow{c.AddGetDone, c.Metrics, c.Others, c.Pauses} {
 		for _, r := range rows {
+			if r.Name == "the same with a deadline" {
+				continue // ours alone knows any
+			}
 			for _, name := range queueNames {
 				require.Len(t, r.Values[name], 1, "%s %s", r.Name, name)
 			}
 		}
 	}
+	require.Len(t, c.Decide, 1)
+	assert.Len(t, c.Decide[0].Values, 2)
 	s := c.show()
 	assert.Contains(t, s.values["others"], "heap of a waiting item")
 }

@@ -24,10 +24,8 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/tsdb"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/requeue-go/requeue"
-	"github.com/requeue-go/requeue/deadlinequeue"
 )
 
 // What is in the folder monitoring.
@@ -120,7 +118,7 @@ func (w watched) scrapes(t *testing.T) (samples []sample) {
 			samples = append(samples, scrape(t)...)
 		}
 	}
-	inVirtualTime(t, w.Length, w.Workers, deadlinequeue.NewQueue, arrive, func(name string, _ func()) (reconcile.Result, error) {
+	inVirtualTime(t, w.Length, w.Workers, true, arrive, func(ctx context.Context, name string, _ func()) (time.Duration, error) {
 		mu.Lock()
 		trouble := time.Since(began) >= w.From && time.Since(began) < w.To
 		mu.Unlock()
@@ -135,7 +133,7 @@ func (w watched) scrapes(t *testing.T) (samples []sample) {
 		if !now.Before(deadlines[name]) {
 			deadlines[name] = next()
 		}
-		return deadlinequeue.Result(requeue.From(now).Every(5 * time.Minute).Deadline(deadlines[name]).Decide()), nil
+		return tell(ctx, requeue.From(now).Every(5*time.Minute).Deadline(deadlines[name])), nil
 	})
 	return samples
 }

@@ -13,10 +13,10 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/requeue-go/requeue"
 	"github.com/requeue-go/requeue/deadlinequeue"
 )
 
@@ -25,6 +25,8 @@ import (
 type queueCost struct {
 	Rounds     int
 	AddGetDone []costRow // CPU ns of an Add, a Get and a Done
+	Metrics    []costRow // the same, of queues with metrics
+	Decide     []costRow // CPU ns of a Get, a Decide, an AddAfter and a Done; and without the Decide
 	Others     []costRow
 	Pauses     []costRow // ms
 }
@@ -41,6 +43,9 @@ type costRow struct {
 const (
 	oursName, clientGoName, controllerRuntimeName = "deadlinequeue", "client-go", "controller-runtime"
 	bareName, timerName                           = "mutex + heap + map", "bare timer"
+	withName, withoutName                         = "with a deadline", "without"
+
+	longestGet = "all due at one instant: longest Get or Done"
 )
 
 type (
@@ -48,13 +53,17 @@ type (
 	typedQueue = workqueue.TypedRateLimitingInterface[request]
 )
 
-var makeQueue = map[string]func() typedQueue{
-	oursName: func() typedQueue {
-		return deadlinequeue.New("", deadlinequeue.Options[request]{RateLimiter: limiter()})
+// makeQueue makes a queue. With a name it has metrics, of controller-runtime's registry in
+// each case: controller-runtime has client-go make its metrics there, too.
+var makeQueue = map[string]func(metrics string) typedQueue{
+	oursName: func(metrics string) typedQueue {
+		return deadlinequeue.New(metrics, deadlinequeue.Options[request]{RateLimiter: limiter()})
 	},
-	clientGoName: func() typedQueue { return workqueue.NewTypedRateLimitingQueue(limiter()) },
-	controllerRuntimeName: func() typedQueue {
-		return priorityqueue.New("", func(o *priorityqueue.Opts[request]) { o.RateLimiter = limiter() })
+	clientGoName: func(metrics string) typedQueue {
+		return workqueue.NewTypedRateLimitingQueueWithConfig(limiter(), workqueue.TypedRateLimitingQueueConfig[request]{Name: metrics})
+	},
+	controllerRuntimeName: func(metrics string) typedQueue {
+		return priorityqueue.New(metrics, func(o *priorityqueue.Opts[request]) { o.RateLimiter = limiter() })
 	},
 }
 
@@ -113,13 +122,22 @@ var fullCost = costSizes{
 	pauseDepth: 1_000_000, pauseCalls: 50_000, lateSamples: 200, latenessLoad: 100_000,
 }
 
+// shallow are the depths but the last.
+func (s costSizes) shallow() []int { return s.depths[:len(s.depths)-1] }
+
 func measureQueueCost(m *measuring) queueCost { return costOf(m, fullCost) }
 
 func costOf(m *measuring, size costSizes) queueCost {
 	c := queueCost{Rounds: size.rounds}
 	for _, depth := range size.depths {
 		m.say("Add, Get, Done: %s keys", whole(depth))
-		c.AddGetDone = append(c.AddGetDone, costsOfAddGetDone(depth, size)...)
+		c.AddGetDone = append(c.AddGetDone, costsOfAddGetDone(depth, "", size)...)
+	}
+	for _, depth := range size.shallow() {
+		m.say("Add, Get, Done with metrics: %s keys", whole(depth))
+		c.Metrics = append(c.Metrics, costsOfAddGetDone(depth, "bench", size)...)
+		m.say("Decide: %s keys", whole(depth))
+		c.Decide = append(c.Decide, costRow{Keys: depth, Values: costOfDecide(depth, size)})
 	}
 
 	keys := requests(size.waiting)
@@ -147,14 +165,15 @@ func costOf(m *measuring, size costSizes) queueCost {
 			return queueLateness(name, probes, size.lateSamples)
 		})
 	}
-	add("heap of a waiting item: bytes", queueNames, func(name string) float64 { return heapOfWaiting(name, keys) })
+	add("heap of a waiting item: bytes", queueNames, func(name string) float64 { return heapOfWaiting(name, keys, typedQueue.AddAfter) })
+	add("the same with a deadline", []string{oursName}, func(name string) float64 { return heapOfWaiting(name, keys, addWithDeadline) })
 	c.Pauses = pauses(m, size)
 	return c
 }
 
 // costsOfAddGetDone measures at one depth with few and many goroutines, which come to the
 // same queue one after the other, each with keys of their own, as filling it takes longest.
-func costsOfAddGetDone(depth int, size costSizes) (rows []costRow) {
+func costsOfAddGetDone(depth int, metrics string, size costSizes) (rows []costRow) {
 	for _, goroutines := range []int{1, 8, 32} {
 		rows = append(rows, costRow{Keys: depth, Goroutines: goroutines, Values: map[string][]float64{}})
 	}
@@ -168,7 +187,7 @@ func costsOfAddGetDone(depth int, size costSizes) (rows []costRow) {
 	}
 	for range size.rounds {
 		for _, name := range queueNames {
-			q := makeQueue[name]()
+			q := makeQueue[name](metrics)
 			for _, k := range fill {
 				q.Add(k)
 			}
@@ -178,8 +197,9 @@ func costsOfAddGetDone(depth int, size costSizes) (rows []costRow) {
 			}
 			q.ShutDown()
 		}
-		bare := newBareQueue(fill)
-		note(0, bareName, bare.addGet)
+		if metrics == "" {
+			note(0, bareName, newBareQueue(fill).addGet)
+		}
 	}
 	return rows
 }
@@ -278,7 +298,7 @@ func costOfDrain(name string, keys []request, within time.Duration) float64 {
 	for i := range delays {
 		delays[i] = time.Duration(draws.Int64N(int64(within)))
 	}
-	q := makeQueue[name]()
+	q := makeQueue[name]("")
 	defer q.ShutDown()
 	before := cpu()
 	for i, k := range keys {
@@ -291,9 +311,44 @@ func costOfDrain(name string, keys []request, within time.Duration) float64 {
 	return float64(cpu()-before) / float64(len(keys))
 }
 
+// costOfDecide has all keys be handed out and told to wait, for a poll in 5 minutes or a
+// deadline within 10, as a reconcile does, and the same without Decide.
+func costOfDecide(depth int, size costSizes) map[string][]float64 {
+	keys := requests(depth)
+	draws := rand.New(rand.NewPCG(1, 1))
+	decisions := make([]requeue.Decision, depth)
+	now := time.Now()
+	for i := range decisions {
+		ahead := time.Minute + time.Duration(draws.Int64N(int64(9*time.Minute)))
+		decisions[i] = requeue.From(now).Every(5 * time.Minute).Deadline(now.Add(ahead)).Decide()
+	}
+	times := max(size.calls/depth, 1)
+	return rounds(size.rounds, []string{withName, withoutName}, func(name string) float64 {
+		var took time.Duration
+		for range times {
+			q := makeQueue[oursName]("").(*deadlinequeue.Queue[request])
+			for _, k := range keys {
+				q.Add(k)
+			}
+			before := cpu()
+			for _, d := range decisions {
+				k, _ := q.Get()
+				if name == withName {
+					q.Decide(k, d)
+				}
+				q.AddAfter(k, d.After)
+				q.Done(k)
+			}
+			took += cpu() - before
+			q.ShutDown()
+		}
+		return float64(took) / float64(times*depth)
+	})
+}
+
 func costOfReAdd(name string, keys []request) float64 {
 	const times = 200
-	q := makeQueue[name]()
+	q := makeQueue[name]("")
 	defer q.ShutDown()
 	before := cpu()
 	for range times {
@@ -317,7 +372,7 @@ const (
 // queueLateness is how long after its time the first key is handed out, while the
 // others fall due.
 func queueLateness(name string, keys []request, samples int) float64 {
-	q := makeQueue[name]()
+	q := makeQueue[name]("")
 	defer q.ShutDown()
 	probe, crowd := keys[0], keys[1:]
 	begin := time.Now()
@@ -365,11 +420,11 @@ func timerLateness(crowd, samples int) float64 {
 	return median(late)
 }
 
-func heapOfWaiting(name string, keys []request) float64 {
+func heapOfWaiting(name string, keys []request, add func(q typedQueue, key request, wait time.Duration)) float64 {
 	before := heapInUse()
-	q := makeQueue[name]()
+	q := makeQueue[name]("")
 	for i, k := range keys {
-		q.AddAfter(k, time.Hour+time.Duration(i))
+		add(q, k, time.Hour+time.Duration(i))
 	}
 	q.Len() // until controller-runtime has taken them all; client-go has all but 1,000
 	after := heapInUse()
@@ -398,7 +453,7 @@ func pauses(m *measuring, size costSizes) (rows []costRow) {
 	}
 	shutDown := func(add func(q typedQueue, key request)) func(name string) float64 {
 		return func(name string) float64 {
-			q := makeQueue[name]()
+			q := makeQueue[name]("")
 			fillUp(q, keys, add)
 			defer withoutGC()()
 			var p pause
@@ -414,14 +469,14 @@ func pauses(m *measuring, size costSizes) (rows []costRow) {
 		gets = append(gets, get)
 		return adds
 	})
-	last := costRow{Name: "all due at one instant: longest Get or Done", Values: map[string][]float64{}}
+	last := costRow{Name: longestGet, Values: map[string][]float64{}}
 	for i, get := range gets {
 		name := queueNames[i%len(queueNames)]
 		last.Values[name] = append(last.Values[name], get)
 	}
 	rows = append(rows, last)
 	add("growth from empty: longest Add", func(name string) float64 {
-		q := makeQueue[name]()
+		q := makeQueue[name]("")
 		defer q.ShutDown()
 		defer withoutGC()()
 		var p pause
@@ -461,11 +516,22 @@ func withoutGC() (undo func()) {
 // addDue adds a key that waits until due, as its deadline where the queue knows
 // deadlines.
 func addDue(q typedQueue, key request, due time.Time) {
-	if ours, ok := q.(*deadlinequeue.Queue[request]); ok {
-		ours.AddWithOpts(priorityqueue.AddOpts{After: 2 * time.Hour, Priority: ptr.To(deadlinequeue.Priority(due))}, key)
+	wait := time.Until(due)
+	if _, ours := q.(*deadlinequeue.Queue[request]); ours {
+		addWithDeadline(q, key, wait)
 		return
 	}
-	q.AddAfter(key, time.Until(due)) // requeue:ok a deadline that has passed is due now
+	q.AddAfter(key, wait) // requeue:ok a deadline that has passed is due now
+}
+
+// addWithDeadline has a queue of ours, in which nothing is ready, wait with a key for a
+// deadline, and for a poll after that.
+func addWithDeadline(q typedQueue, key request, ahead time.Duration) {
+	q.Add(key)
+	key, _ = q.Get()
+	q.(*deadlinequeue.Queue[request]).Decide(key, requeue.Decision{Deadline: time.Now().Add(ahead)})
+	q.AddAfter(key, ahead+2*time.Hour)
+	q.Done(key)
 }
 
 // fillUp adds all keys and returns when the queue has taken them: client-go's all
@@ -486,7 +552,7 @@ func fillUp(q typedQueue, keys []request, add func(typedQueue, request)) {
 func pausesWhenDue(name string, keys, others []request) (adds, gets float64) {
 	lead := time.Duration(len(keys)) * 8 * time.Microsecond
 	for {
-		q := makeQueue[name]()
+		q := makeQueue[name]("")
 		due := time.Now().Add(lead)
 		fillUp(q, keys, func(q typedQueue, key request) { addDue(q, key, due) })
 		undo := withoutGC()
@@ -526,13 +592,18 @@ func whenDue(q typedQueue, due time.Time, keys []request) (adds, gets pause) {
 // ratios are the least and the greatest of ours to the peer's, in the medians of rows.
 func ratios(rows []costRow, peer string) (least, most float64) {
 	for i, r := range rows {
-		ratio := median(r.Values[oursName]) / median(r.Values[peer])
-		if i == 0 || ratio < least {
-			least = ratio
+		times := median(r.Values[oursName]) / median(r.Values[peer])
+		if i == 0 || times < least {
+			least = times
 		}
-		most = max(most, ratio)
+		most = max(most, times)
 	}
 	return least, most
+}
+
+// ratio is that of one name to another, in the medians of a row.
+func ratio(r costRow, of, to string) string {
+	return fmt.Sprintf("%.2f", median(r.Values[of])/median(r.Values[to]))
 }
 
 func (c queueCost) show() shown {
@@ -567,6 +638,17 @@ func (c queueCost) show() shown {
 	}
 	s.values["table"] = table([]string{"keys", "goroutines", oursName, clientGoName, controllerRuntimeName, bareName}, rows...)
 	rows = nil
+	for _, r := range c.Metrics {
+		rows = append(rows, []string{whole(r.Keys), fmt.Sprintf("%d/%d", r.Goroutines, r.Goroutines),
+			cell(r, oursName), cell(r, clientGoName), cell(r, controllerRuntimeName), ratio(r, oursName, clientGoName)})
+	}
+	s.values["metrics"] = table([]string{"keys", "goroutines", oursName, clientGoName, controllerRuntimeName, "deadlinequeue / client-go"}, rows...)
+	rows = nil
+	for _, r := range c.Decide {
+		rows = append(rows, []string{whole(r.Keys), cell(r, withName), cell(r, withoutName), ratio(r, withName, withoutName)})
+	}
+	s.values["decide"] = table([]string{"keys", withName, withoutName, "with / without"}, rows...)
+	rows = nil
 	for _, r := range c.Others {
 		reference := ""
 		if r.Values[timerName] != nil {
@@ -578,6 +660,9 @@ func (c queueCost) show() shown {
 	rows = nil
 	for _, r := range c.Pauses {
 		rows = append(rows, []string{r.Name, cell(r, oursName), cell(r, clientGoName), cell(r, controllerRuntimeName)})
+		if r.Name == longestGet {
+			s.values["stall.queue"], s.values["stall.controllerruntime"] = cell(r, oursName), cell(r, controllerRuntimeName)
+		}
 	}
 	s.values["pauses"] = table([]string{"", oursName, clientGoName, controllerRuntimeName}, rows...)
 	for key, peer := range map[string]string{"clientgo": clientGoName, "controllerruntime": controllerRuntimeName} {

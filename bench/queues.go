@@ -21,9 +21,10 @@ var (
 	careful  = []queuesim.Policy{queuesim.RaisedPriority(), queuesim.OutsideTimer(), queuesim.DeadlineQueue()}
 	knowing  = slices.Concat(sameWait, careful)
 	everyone = slices.Concat([]queuesim.Policy{queuesim.FixedInterval()}, knowing)
+	timers   = slices.Concat(sameWait, []queuesim.Policy{queuesim.OutsideTimer(), queuesim.LowTimer(), queuesim.KeptTimer(), queuesim.DeadlineQueue()})
 	adaptive = slices.Concat(everyone, []queuesim.Policy{queuesim.AdaptivePoll()})
-	restarts = slices.Concat(sameWait, []queuesim.Policy{queuesim.KeptPriority(), queuesim.DeadlineQueue()})
-	known    = []queuesim.Policy{queuesim.DeadlineQueue()}
+	restarts = slices.Concat(sameWait, []queuesim.Policy{queuesim.KeptPriority(), queuesim.OutsideTimer(), queuesim.LowTimer(), queuesim.DeadlineQueue()})
+	known    = []queuesim.Policy{queuesim.OutsideTimer(), queuesim.LowTimer(), queuesim.DeadlineQueue()}
 )
 
 // simulations are the measurements of queues under load, by name.
@@ -34,7 +35,7 @@ var simulations = map[string][]simulation{
 		{queuesim.Storm(10, 0.01), knowing}, {queuesim.Storm(10, 0.2), knowing}, {queuesim.Storm(10, 1), knowing},
 	},
 	"herd":    {{queuesim.AtOnce(2, 0.2), everyone}, {queuesim.AtOnce(10, 0.2), everyone}, {queuesim.AtOnce(10, 1), everyone}},
-	"failing": {{queuesim.FailingForEver(), knowing}},
+	"failing": {{queuesim.FailingForEver(), timers}, {queuesim.FailingBeside(0.5), timers}, {queuesim.FailingBeside(0.8), timers}},
 	"restart": {
 		{queuesim.AfterRestart(2, 0.01, false), restarts}, {queuesim.AfterRestart(2, 0.01, true), known},
 		{queuesim.AfterRestart(2, 0.2, false), restarts}, {queuesim.AfterRestart(2, 0.2, true), known},
@@ -44,15 +45,23 @@ var simulations = map[string][]simulation{
 
 // simulating is the measure of one of the simulations.
 func simulating(name, title string) measure {
-	return newMeasure(name, virtual, title, func(m *measuring) (reports simulated) {
-		for _, s := range simulations[name] {
-			for _, p := range s.policies {
-				m.say("%s, %s", s.scenario.Name, p.Name)
-				reports = append(reports, queuesim.Run(m.T, s.scenario, p))
-			}
+	return newMeasure(name, virtual, title, func(m *measuring) simulated { return simulate(m, simulations[name]...) },
+		func(reports simulated) shown { return reports.show(name) })
+}
+
+func simulate(m *measuring, simulations ...simulation) (reports simulated) {
+	for _, s := range simulations {
+		for _, p := range s.policies {
+			m.say("%s, %s", s.scenario.Name, p.Name)
+			reports = append(reports, queuesim.Run(m.T, s.scenario, p))
 		}
-		return reports
-	}, func(reports simulated) shown { return reports.show(name) })
+	}
+	return reports
+}
+
+// cells are p50, p99 and max for a table.
+func cells(s queuesim.Spread) []string {
+	return []string{seconds(s.P50.Seconds()), seconds(s.P99.Seconds()), seconds(s.Max.Seconds())}
 }
 
 func (reports simulated) show(name string) shown {
@@ -86,7 +95,7 @@ func (reports simulated) show(name string) shown {
 			whole(r.Reconciles), never,
 		})
 		key := fmt.Sprintf("%d.%s.", row[r.Scenario]+1, policyKeys[r.Policy])
-		s.values[key+"p99"] = seconds(r.Lateness.P99.Seconds())
+		s.values[key+"p99"], s.values[key+"wait"] = seconds(r.Lateness.P99.Seconds()), seconds(r.Wait.P99.Seconds())
 		s.values[key+"interval"] = seconds(r.Interval.P50.Seconds())
 	}
 	s.values["table"] = table([]string{"scenario", "queue", "deadline late p50", "p99", "max", "wait p50", "p99", "poll late p50", "p99", "reconciles", "served"}, rows...)
@@ -98,5 +107,6 @@ func (reports simulated) show(name string) shown {
 var policyKeys = map[string]string{
 	queuesim.FixedInterval().Name: "fixed", queuesim.ExactRequeue().Name: "exact", queuesim.PriorityQueue().Name: "controllerruntime",
 	queuesim.KeptPriority().Name: "kept", queuesim.RaisedPriority().Name: "raised", queuesim.OutsideTimer().Name: "timer",
+	queuesim.LowTimer().Name: "low", queuesim.KeptTimer().Name: "kepttimer",
 	queuesim.DeadlineQueue().Name: "queue", queuesim.AdaptivePoll().Name: "adaptive",
 }

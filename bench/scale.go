@@ -52,7 +52,7 @@ func wakeAll(t *testing.T, name string, objects int) (ns, bytes float64) {
 	before := heapInUse()
 	keys := requests(objects)
 	synctest.Test(t, func(*testing.T) {
-		q := makeQueue[name]()
+		q := makeQueue[name]("")
 		for i, k := range keys {
 			q.AddAfter(k, scaleInterval*time.Duration(i+1)/time.Duration(objects))
 			if i%1000 == 0 {

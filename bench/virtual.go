@@ -21,16 +21,14 @@ import (
 	"github.com/requeue-go/requeue/deadlinequeue"
 )
 
-type newQueue = func(string, workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request]
-
 // waiting is a way to wait for a timeout.
 type waiting struct {
-	name  string
-	queue newQueue // nil: controller-runtime's
-	// expired and answer are what the reconciler asks, one after the other, with what
+	name string
+	ours bool // the queue is deadlinequeue; else it is controller-runtime's
+	// expired and after are what the reconciler asks, one after the other, with what
 	// takes time in between.
 	expired func(start time.Time, timeout time.Duration) bool
-	answer  func(start time.Time, timeout, interval time.Duration) reconcile.Result
+	after   func(ctx context.Context, start time.Time, timeout, interval time.Duration) time.Duration
 }
 
 func passed(start time.Time, timeout time.Duration) bool {
@@ -44,39 +42,51 @@ func expired(start time.Time, timeout time.Duration) bool {
 // The ways that are compared. Those by hand are written as the controllers do that they
 // come from.
 var (
-	fixedInterval = waiting{"fixed interval", nil, passed, func(_ time.Time, _, interval time.Duration) reconcile.Result {
-		return reconcile.Result{RequeueAfter: interval}
+	fixedInterval = waiting{"fixed interval", false, passed, func(_ context.Context, _ time.Time, _, interval time.Duration) time.Duration {
+		return interval
 	}}
-	byHand = waiting{"by hand", nil, passed, func(start time.Time, timeout, interval time.Duration) reconcile.Result {
+	byHand = waiting{"by hand", false, passed, func(_ context.Context, start time.Time, timeout, interval time.Duration) time.Duration {
 		if deadline := start.Add(timeout); deadline.Before(time.Now().Add(interval)) {
-			return reconcile.Result{RequeueAfter: time.Until(deadline)} // requeue:ok as it is written by hand
+			return time.Until(deadline) // requeue:ok as it is written by hand
 		}
-		return reconcile.Result{RequeueAfter: interval}
+		return interval
 	}}
-	nextRequeue = waiting{"NextRequeue", nil, expired, func(start time.Time, timeout, interval time.Duration) reconcile.Result {
-		return reconcile.Result{RequeueAfter: requeue.NextRequeue(start, timeout, interval, nil)}
+	nextRequeue = waiting{"NextRequeue", false, expired, func(_ context.Context, start time.Time, timeout, interval time.Duration) time.Duration {
+		return requeue.NextRequeue(start, timeout, interval, nil)
 	}}
-	withQueue = waiting{"with deadlinequeue", deadlinequeue.NewQueue, expired, func(start time.Time, timeout, interval time.Duration) reconcile.Result {
-		return deadlinequeue.Result(requeue.From(time.Now()).Every(interval).Timeout(start, timeout).Decide())
+	withQueue = waiting{"with deadlinequeue", true, expired, func(ctx context.Context, start time.Time, timeout, interval time.Duration) time.Duration {
+		return tell(ctx, requeue.From(time.Now()).Every(interval).Timeout(start, timeout))
 	}}
 )
 
+// tell tells the queue a plan, if that is deadlinequeue, and returns how long to wait.
+func tell(ctx context.Context, plan requeue.Plan) time.Duration {
+	deadlinequeue.Tell(ctx, plan)
+	return plan.After()
+}
+
 // inVirtualTime runs a controller of controller-runtime until stop is called or the time
 // is over. arrive sends the events of a watch.
-func inVirtualTime(t *testing.T, length time.Duration, workers int, queue newQueue, arrive func(create func(name string)),
-	reconcileOne func(name string, stop func()) (reconcile.Result, error),
+func inVirtualTime(t *testing.T, length time.Duration, workers int, ours bool, arrive func(create func(name string)),
+	reconcileOne func(ctx context.Context, name string, stop func()) (time.Duration, error),
 ) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), length)
 		defer stop()
-		c, err := controller.NewTypedUnmanaged("bench", controller.Options{
-			NewQueue: queue, MaxConcurrentReconciles: workers, SkipNameValidation: new(true),
+		options := controller.Options{
+			MaxConcurrentReconciles: workers, SkipNameValidation: new(true),
 			LogConstructor: func(*reconcile.Request) logr.Logger { return logr.Discard() },
-			Reconciler: reconcile.Func(func(_ context.Context, r reconcile.Request) (reconcile.Result, error) {
-				return reconcileOne(r.Name, stop)
+			Reconciler: reconcile.Func(func(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
+				after, err := reconcileOne(ctx, r.Name, stop)
+				return reconcile.Result{RequeueAfter: after}, err
 			}),
-		})
+		}
+		if ours {
+			dq := deadlinequeue.For(options.Reconciler, deadlinequeue.Options[reconcile.Request]{})
+			options.Reconciler, options.NewQueue = dq, dq.NewQueue
+		}
+		c, err := controller.NewTypedUnmanaged("bench", options)
 		if err != nil {
 			t.Fatal(err)
 		}

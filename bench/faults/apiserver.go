@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"k8s.io/utils/clock"
-	settings "sigs.k8s.io/controller-runtime/pkg/controller"
 
 	"github.com/requeue-go/requeue/examples/promotion/controller"
 	"github.com/requeue-go/requeue/examples/promotion/kubeapi"
@@ -65,7 +64,7 @@ func runAPIServer(ctx context.Context, s Scale, progress func(string)) (Report, 
 		}
 		return on(ctx, cfg, progress, func(w *world) (Report, error) {
 			reconciler := &controller.Reconciler{Interval: poll}
-			if err := w.control(cfg, reconciler, settings.Options{MaxConcurrentReconciles: workers, NewQueue: reconciler.NewQueue}); err != nil {
+			if err := w.control(cfg, reconciler, workers, nil); err != nil {
 				return r, err
 			}
 			if err := w.populate("p", s.Promotions, 0, s.Spread); err != nil {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	settings "sigs.k8s.io/controller-runtime/pkg/controller"
 
 	"github.com/requeue-go/requeue/examples/promotion/audit"
 	"github.com/requeue-go/requeue/examples/promotion/controller"
@@ -61,7 +60,7 @@ func runBacklog(ctx context.Context, s Scale, progress func(string)) (Report, er
 		due := func(audit.Entry) time.Time { return back }
 		progress("the controller is started")
 		reconciler := &controller.Reconciler{Interval: poll}
-		if err := w.control(w.cfg, reconciler, settings.Options{MaxConcurrentReconciles: 1, NewQueue: reconciler.NewQueue}); err != nil {
+		if err := w.control(w.cfg, reconciler, 1, nil); err != nil {
 			return r, err
 		}
 		r, err = w.count(map[string]int{"start after 3 h": 1}, time.Duration(n)*write+slack, due)

@@ -7,12 +7,8 @@ import (
 	"time"
 	"unsafe"
 
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
-	settings "sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"github.com/requeue-go/requeue/deadlinequeue"
 	"github.com/requeue-go/requeue/examples/promotion/audit"
 	"github.com/requeue-go/requeue/examples/promotion/controller"
 )
@@ -28,10 +24,7 @@ func runClock(ctx context.Context, s Scale, progress func(string)) (Report, erro
 	return inWorld(ctx, progress, func(w *world, _ string) (r Report, err error) {
 		c := newSteppedClock(time.Now())
 		reconciler := &controller.Reconciler{Interval: poll, Clock: c}
-		queue := func(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
-			return deadlinequeue.New(name, deadlinequeue.Options[reconcile.Request]{RateLimiter: limiter, DeadlineOf: reconciler.DeadlineOf, Clock: c})
-		}
-		if err := w.control(w.cfg, reconciler, settings.Options{MaxConcurrentReconciles: workers, NewQueue: queue}); err != nil {
+		if err := w.control(w.cfg, reconciler, workers, c); err != nil {
 			return r, err
 		}
 		if err := w.populate("p", s.Promotions, 0, s.Spread); err != nil {

@@ -17,7 +17,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
-	settings "sigs.k8s.io/controller-runtime/pkg/controller"
 
 	"github.com/requeue-go/requeue/examples/promotion/controller"
 )
@@ -68,7 +67,7 @@ func runNetwork(ctx context.Context, s Scale, progress func(string)) (Report, er
 		cfg := rest.CopyConfig(w.cfg)
 		cfg.Host, cfg.TLSClientConfig = p.address, rest.TLSClientConfig{}
 		reconciler := &controller.Reconciler{Interval: poll}
-		if err := w.control(cfg, reconciler, settings.Options{MaxConcurrentReconciles: proxied, NewQueue: reconciler.NewQueue}); err != nil {
+		if err := w.control(cfg, reconciler, proxied, nil); err != nil {
 			return Report{}, err
 		}
 		// Each third waits, and those that fail are tried again.

@@ -18,7 +18,9 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	settings "sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/requeue-go/requeue/deadlinequeue"
 	"github.com/requeue-go/requeue/examples/promotion/audit"
 	"github.com/requeue-go/requeue/examples/promotion/controller"
 	"github.com/requeue-go/requeue/examples/promotion/kubeapi"
@@ -134,13 +136,16 @@ func (w *world) until(condition func() bool) error {
 	return nil
 }
 
-// control runs a controller in this process, until the scenario ends, and returns when it
-// sees the promotions.
-func (w *world) control(cfg *rest.Config, r *controller.Reconciler, o settings.Options) error {
+// control runs a controller with so many workers in this process, until the scenario ends,
+// and returns when it sees the promotions. The clock is that of the queue, nil the system's.
+func (w *world) control(cfg *rest.Config, r *controller.Reconciler, workers int, c clock.WithDelayedExecution) error {
 	synced := make(chan struct{})
-	r.Next = controller.DeadlineTold
+	r.Next = controller.DeadlineAware
 	w.tasks.Go(func() {
-		err := controller.Run(w.ctx, cfg, r, controller.Options{Namespace: namespace, Controller: o, Synced: func() { close(synced) }})
+		err := controller.Run(w.ctx, cfg, r, controller.Options{
+			Namespace: namespace, Controller: settings.Options{MaxConcurrentReconciles: workers},
+			Queue: &deadlinequeue.Options[reconcile.Request]{Clock: c}, Synced: func() { close(synced) },
+		})
 		if err != nil {
 			w.fail(fmt.Errorf("controller: %w", err))
 		}

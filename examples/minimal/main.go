@@ -3,9 +3,8 @@
 // be read, and copied:
 //
 //   - reconciler.go is all that matters. A plan is made of the clock, the poll and the
-//     timeout; it says whether the timeout is over and else when to look again. Result,
-//     or Failed with an error, is the answer, and NewQueue makes the queue that
-//     understands it.
+//     timeout; it says whether the timeout is over and else when to look again. Tell
+//     gives it to the queue, which NewQueue makes.
 //   - reconciler_test.go tests it on a fake client and a fake clock, without a cluster
 //     and without waiting: a wait is a number, and the clock is stepped by it.
 //   - main.go runs it in the cluster of your kubeconfig, where it does delete Pods.

@@ -29,8 +29,9 @@ type Reconciler struct {
 
 // SetupWithManager adds the controller to the manager, with a queue that knows deadlines.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	dq := deadlinequeue.For(r, deadlinequeue.Options[reconcile.Request]{})
 	return ctrl.NewControllerManagedBy(mgr).For(&corev1.Pod{}).
-		WithOptions(controller.Options{NewQueue: deadlinequeue.NewQueue}).Complete(r)
+		WithOptions(controller.Options{NewQueue: dq.NewQueue}).Complete(dq)
 }
 
 // Reconcile looks at one Pod, and says when to look again.
@@ -47,12 +48,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, reconcile.TerminalError(err) // until the Pod changes
 	}
 	plan := requeue.From(r.Clock.Now()).Every(r.Poll).Timeout(requeue.TimeOf(pod.Status.StartTime), timeout)
+	deadlinequeue.Tell(ctx, plan)
 	if plan.Expired() {
 		unchanged := client.Preconditions{ResourceVersion: &pod.ResourceVersion}
-		if err := r.Delete(ctx, &pod, unchanged); client.IgnoreNotFound(err) != nil {
-			return deadlinequeue.Failed(plan.Decide()), err
-		}
-		return ctrl.Result{}, nil
+		return ctrl.Result{}, client.IgnoreNotFound(r.Delete(ctx, &pod, unchanged))
 	}
-	return deadlinequeue.Result(plan.Decide()), nil
+	return ctrl.Result{RequeueAfter: plan.After()}, nil
 }

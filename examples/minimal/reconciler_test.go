@@ -22,7 +22,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"github.com/requeue-go/requeue"
 	"github.com/requeue-go/requeue/deadlinequeue"
 )
 
@@ -53,11 +52,6 @@ func newReconciler(funcs interceptor.Funcs, objects ...client.Object) (*Reconcil
 	return &Reconciler{Client: objectClient, Clock: clock, Poll: poll}, clock
 }
 
-// word is what the queue is told of a deadline at started + after.
-func word(after time.Duration) *int {
-	return deadlinequeue.Failed(requeue.Decision{Deadline: started.Add(after)}).Priority
-}
-
 // assertDeleted asserts whether the Pod is gone.
 func assertDeleted(t *testing.T, r *Reconciler, want bool) {
 	t.Helper()
@@ -69,12 +63,11 @@ func assertDeleted(t *testing.T, r *Reconciler, want bool) {
 func TestReconcile_deletesAtTheTimeout(t *testing.T) {
 	r, clock := newReconciler(interceptor.Funcs{}, newPod("12m"))
 
-	// The poll, the poll, and what is left until the timeout. The queue is told of the
-	// timeout each time.
+	// The poll, the poll, and what is left until the timeout.
 	for _, wait := range []time.Duration{poll, poll, 2 * time.Minute} {
 		result, err := r.Reconcile(t.Context(), request)
 		require.NoError(t, err)
-		require.Equal(t, ctrl.Result{RequeueAfter: wait, Priority: word(12 * time.Minute)}, result)
+		require.Equal(t, ctrl.Result{RequeueAfter: wait}, result)
 		assertDeleted(t, r, false)
 		clock.Step(wait)
 	}
@@ -124,8 +117,25 @@ func TestReconcile_nothingToWaitFor(t *testing.T) {
 	}
 }
 
-// An error leaves the wait to the rate limiter, and tells the queue of the timeout, so
-// that the Pod goes before those that are only polled.
+// The queue wakes the Pod at its timeout by itself, without the poll.
+func TestReconcile_tellsTheQueue(t *testing.T) {
+	r, clock := newReconciler(interceptor.Funcs{}, newPod("12m"))
+	dq := deadlinequeue.For(r, deadlinequeue.Options[reconcile.Request]{Clock: clock})
+	q := dq.NewQueue("", nil)
+	defer q.ShutDown()
+	q.Add(request)
+	key, _ := q.Get()
+	_, err := dq.Reconcile(t.Context(), key)
+	require.NoError(t, err)
+	q.Done(key)
+
+	clock.Step(12*time.Minute - 1)
+	assert.Zero(t, q.Len())
+	clock.Step(1)
+	assert.Equal(t, 1, q.Len())
+}
+
+// An error leaves the wait to the rate limiter.
 func TestReconcile_deletingFails(t *testing.T) {
 	broken := errors.New("broken")
 	r, clock := newReconciler(interceptor.Funcs{
@@ -135,9 +145,8 @@ func TestReconcile_deletingFails(t *testing.T) {
 	}, newPod("12m"))
 	clock.Step(13 * time.Minute)
 
-	result, err := r.Reconcile(t.Context(), request)
+	_, err := r.Reconcile(t.Context(), request)
 	require.ErrorIs(t, err, broken)
-	assert.Equal(t, ctrl.Result{Priority: word(12 * time.Minute)}, result)
 }
 
 func TestReconcile_readingFails(t *testing.T) {
@@ -172,9 +181,8 @@ func TestReconcile_sparesAPodThatHasChanged(t *testing.T) {
 	}, newPod("12m"))
 	clock.Step(12 * time.Minute)
 
-	result, err := r.Reconcile(t.Context(), request)
+	_, err := r.Reconcile(t.Context(), request)
 	require.True(t, apierrors.IsConflict(err), err)
-	assert.Equal(t, ctrl.Result{Priority: word(12 * time.Minute)}, result)
 	assertDeleted(t, r, false)
 }
 

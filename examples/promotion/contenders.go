@@ -1,7 +1,6 @@
 package main
 
 import (
-	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/requeue-go/requeue/deadlinequeue"
@@ -14,10 +13,8 @@ type contender struct {
 	title     string
 	namespace string
 	next      controller.Next
-	queue     newQueue // nil: controller-runtime's
+	queue     *deadlinequeue.Options[reconcile.Request] // nil: controller-runtime's queue
 }
-
-type newQueue func(string, workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // contenders returns who takes part.
 func contenders(load bool) []contender {
@@ -26,7 +23,7 @@ func contenders(load bool) []contender {
 		{"requeue", "requeue-example-requeue", controller.DeadlineAware, nil},
 	}
 	if load {
-		cs = append(cs, contender{"deadlinequeue", "requeue-example-queue", controller.DeadlineTold, deadlinequeue.NewQueue})
+		cs = append(cs, contender{"deadlinequeue", "requeue-example-queue", controller.DeadlineAware, &deadlinequeue.Options[reconcile.Request]{}})
 	}
 	return cs
 }

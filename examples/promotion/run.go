@@ -145,9 +145,8 @@ func race(ctx context.Context, cfg *rest.Config, manifests []manifest, load bool
 	defer cancel(nil)
 	for i, c := range b.contenders {
 		synced := make(chan struct{})
-		settings.NewQueue = c.queue
 		r := &controller.Reconciler{Interval: b.interval, Next: c.next, Ballast: extra.look, Observe: func(e controller.Event) { b.observe(i, e) }}
-		o := controller.Options{Namespace: c.namespace, Controller: settings, Synced: func() { close(synced) }}
+		o := controller.Options{Namespace: c.namespace, Controller: settings, Queue: c.queue, Synced: func() { close(synced) }}
 		controllers.Go(func() {
 			err := controller.Run(ctx, cfg, r, o)
 			if err != nil {

@@ -16,7 +16,9 @@
 // Objects may also come and go: one that has acted on a deadline may be finished,
 // and an event brings it back with another deadline. An event of an object that is
 // not finished moves its deadline, unless that has passed: then it is to be acted
-// on. And there may be objects that fail at every reconcile, for ever.
+// on. There may be objects that fail at every reconcile, for ever; and the write that
+// acts on a deadline may fail, in conflicts and in outages. A deadline is acted on when
+// its write has succeeded.
 //
 // All times that are drawn are whole milliseconds and the draws of an object are
 // its own, so that every queue meets the same.
@@ -68,6 +70,14 @@ type Scenario struct {
 	// Events is the mean distance of the events of an object that has deadlines;
 	// 0 is no events.
 	Events time.Duration
+	// Shorten has an event make the deadline sooner, also so that it has passed:
+	// to half a minute before the event or later, at an exponential distance of a
+	// minute. Otherwise the event draws a deadline as any other.
+	Shorten bool
+	// Conflicts is how often the write at each deadline fails before it succeeds.
+	Conflicts int
+	// Outage is how long all writes at deadlines fail, every 10 minutes; 0 is never.
+	Outage time.Duration
 	// Failing is how many further objects there are whose deadline passed before
 	// the start and whose reconcile always fails.
 	Failing int
@@ -87,7 +97,7 @@ type Scenario struct {
 	// they are there already, and their first polls are spread over Poll.
 	Restart bool
 	// Known has the queue of package deadlinequeue ask for the deadline of an
-	// object that is added without one (Options.DeadlineOf).
+	// object that is added (Options.Deadline), and the outside timer be set by a list.
 	Known bool
 	// WarmUp goes before what is measured.
 	WarmUp time.Duration
@@ -138,6 +148,13 @@ type Report struct {
 	// Lateness of the deadlines. One of an object that was never served counts
 	// as late as it was at the end.
 	Lateness Spread
+	// Moved is the lateness of those that an event has moved, since the event if
+	// they had passed then.
+	Moved Spread
+	// AfterOutage is, of the deadlines that passed in an outage, how long after its end
+	// they are acted on, and Limiter is how much of that the wait of the rate
+	// limiter takes.
+	AfterOutage, Limiter Spread
 	// Wait of the other hand-outs: since the object was added or its poll was due.
 	Wait Spread
 	// PollLateness of the other hand-outs: since the poll of the object was due.
@@ -211,7 +228,8 @@ type run struct {
 
 	mu                       sync.Mutex // guards all below, and the objects
 	lateness, wait, interval []time.Duration
-	pollLateness             []time.Duration
+	pollLateness, moved      []time.Duration
+	afterOutage, limiter     []time.Duration
 	report                   Report
 }
 
@@ -224,13 +242,16 @@ type object struct {
 	failing  bool
 	finished bool
 	deadline time.Time
+	moved    time.Time // when an event moved the deadline
+	failures int       // of the writes at the deadline
+	retry    time.Time // when the rate limiter lets the next one be
 	ready    time.Time // since when the queue should hand it out
 	due      time.Time // when its poll makes it ready
 	poll     time.Time // when its poll was to be made; adds do not change it
 	handed   time.Time // the last hand-out
 }
 
-// event gives an object the deadline at + ahead.
+// event gives an object the deadline at + ahead, or that if it is sooner.
 type event struct {
 	at     time.Time
 	object *object
@@ -266,6 +287,7 @@ func (o *object) begin(now time.Time, s Scenario) {
 
 // act draws what comes after the deadline.
 func (o *object) act(now time.Time, s Scenario) {
+	o.moved, o.failures = time.Time{}, 0
 	switch {
 	case s.Herd > 0:
 		o.deadline = time.Time{}
@@ -328,7 +350,11 @@ func (r *run) drawEvents(now time.Time) {
 		}
 		draws := rand.New(rand.NewPCG(s.Seed, uint64(i)|eventDraws))
 		for at := now.Add(exponential(draws, s.Events)); at.Before(r.to); at = at.Add(exponential(draws, s.Events)) {
-			r.events = append(r.events, event{at, o, exponential(draws, s.distance())})
+			ahead := exponential(draws, s.distance())
+			if s.Shorten {
+				ahead = exponential(draws, time.Minute) - time.Minute/2
+			}
+			r.events = append(r.events, event{at, o, ahead})
 		}
 	}
 	slices.SortStableFunc(r.events, func(a, b event) int { return a.at.Compare(b.at) })
@@ -390,15 +416,16 @@ func (r *run) work() {
 			return
 		}
 		o := r.byKey[key]
-		acted := r.handedOut(o, now)
+		acted, failed := r.handedOut(o, now)
 		time.Sleep(r.scenario.Service)
+		r.mu.Lock()
 		if acted {
-			r.mu.Lock()
 			o.act(time.Now(), r.scenario)
-			r.mu.Unlock()
 		}
-		if o.failing {
-			r.queue.fail(key, priority, requeue.From(time.Now()).Deadline(o.deadline).Decide())
+		plan := requeue.From(time.Now()).Deadline(o.deadline)
+		r.mu.Unlock()
+		if failed {
+			r.queue.fail(key, priority, plan.Decide())
 		} else {
 			r.requeue(o, priority, r.queue.poll(r.scenario.Poll))
 		}
@@ -437,8 +464,9 @@ func (r *run) happen() {
 		o := e.object
 		r.mu.Lock()
 		now := time.Now()
-		if o.finished || o.deadline.After(now) {
-			o.deadline, o.finished = e.at.Add(e.ahead), false
+		moved := e.at.Add(e.ahead)
+		if o.finished || o.deadline.After(now) && !(r.scenario.Shorten && moved.After(o.deadline)) {
+			o.deadline, o.finished, o.moved = moved, false, now
 		}
 		r.added(o, now)
 		deadline := o.deadline
@@ -474,16 +502,34 @@ func (r *run) requeue(o *object, priority int, poll time.Duration) {
 	r.queue.requeue(o.key, priority, d, deadline)
 }
 
-// handedOut records a hand-out, and reports whether it acts on a deadline.
-func (r *run) handedOut(o *object, now time.Time) (acted bool) {
+// outageEnd returns the end of the last outage that began before an instant. They come
+// every 10 minutes, the first after 5.
+func (r *run) outageEnd(at time.Time) time.Time {
+	const every = 10 * time.Minute
+	began := r.from.Add(-r.scenario.WarmUp)
+	return began.Add((at.Sub(began)+every/2)/every*every - every/2 + r.scenario.Outage)
+}
+
+// writeFails reports whether the write of a hand-out at a deadline fails.
+func (r *run) writeFails(o *object, now time.Time) bool {
+	at := now.Add(r.scenario.Service)
+	return o.failures < r.scenario.Conflicts || r.scenario.Outage > 0 && at.Before(r.outageEnd(at))
+}
+
+// handedOut records a hand-out, and reports whether it acts on a deadline, and whether it
+// fails.
+func (r *run) handedOut(o *object, now time.Time) (acted, failed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if o.failing {
+	due := !o.deadline.IsZero() && !now.Before(o.deadline)
+	if o.failing || due && r.writeFails(o, now) {
+		o.retry = now.Add(r.scenario.Service + min(5*time.Millisecond<<o.failures, r.scenario.Backoff))
+		o.failures = min(o.failures+1, 30)
 		if !now.Before(r.from) {
 			r.report.Reconciles++
 			r.report.Failures++
 		}
-		return false
+		return false, true
 	}
 	o.wakes(now)
 	ready, poll, last := o.ready, o.poll, o.handed
@@ -491,15 +537,21 @@ func (r *run) handedOut(o *object, now time.Time) (acted bool) {
 	if !r.queue.keepsWaits {
 		o.due = time.Time{}
 	}
-	acted = !o.deadline.IsZero() && !now.Before(o.deadline)
 	if now.Before(r.from) {
-		return acted
+		return due, false
 	}
 	r.report.Reconciles++
 	switch {
-	case acted:
+	case due:
 		r.lateness = append(r.lateness, now.Sub(o.deadline))
 		r.report.Deadlines++
+		if !o.moved.IsZero() {
+			r.moved = append(r.moved, min(now.Sub(o.deadline), now.Sub(o.moved)))
+		}
+		if end := r.outageEnd(o.deadline); r.scenario.Outage > 0 && o.deadline.Before(end) {
+			r.afterOutage = append(r.afterOutage, max(now.Sub(end), 0))
+			r.limiter = append(r.limiter, max(o.retry.Sub(end), 0))
+		}
 	case ready.IsZero():
 		r.report.Uncalled++
 	default:
@@ -511,7 +563,7 @@ func (r *run) handedOut(o *object, now time.Time) (acted bool) {
 	if o.draws == nil && !last.Before(r.from) {
 		r.interval = append(r.interval, now.Sub(last))
 	}
-	return acted
+	return due, false
 }
 
 func (r *run) finish() Report {
@@ -525,7 +577,8 @@ func (r *run) finish() Report {
 		}
 	}
 	r.report.Lateness, r.report.Wait, r.report.Interval = spread(r.lateness), spread(r.wait), spread(r.interval)
-	r.report.PollLateness = spread(r.pollLateness)
+	r.report.PollLateness, r.report.Moved = spread(r.pollLateness), spread(r.moved)
+	r.report.AfterOutage, r.report.Limiter = spread(r.afterOutage), spread(r.limiter)
 	return r.report
 }
 
@@ -550,7 +603,7 @@ type queue struct {
 	// event is what a handler does with an object that now has the deadline.
 	event func(key reconcile.Request, deadline time.Time)
 	// requeue is what the reconciler and the controller do after the reconcile of
-	// an object that has the deadline, zero if it has none.
+	// an object that has the deadline, zero if it has none. It has not finished.
 	requeue func(key reconcile.Request, handed int, d requeue.Decision, deadline time.Time)
 	// fail is requeue after a reconcile that failed.
 	fail func(key reconcile.Request, handed int, d requeue.Decision)
@@ -604,14 +657,40 @@ func RaisedPriority() Policy {
 // OutsideTimer is the priority queue of controller-runtime, a reconciler that
 // waits for the poll, at priority 0, and beside them a timer for each object, that
 // adds it with priority 100 at its deadline. The timer is set by the reconciler,
-// and by the handler of events.
+// by the handler of events, and where the deadlines are known by that of a list.
 func OutsideTimer() Policy {
-	return Policy{Name: "controller-runtime, timer", fixed: true, open: func(s Scenario, _ deadlineOf) queue {
-		q, pq := priorityQueue(s, always(ptr.To(0)))
+	return outsideTimer("controller-runtime, timer", ptr.To(0), ptr.To(0))
+}
+
+// LowTimer is [OutsideTimer] with polls and errors at the priority of a list.
+func LowTimer() Policy {
+	return outsideTimer("controller-runtime, timer, low", ptr.To(handler.LowPriority), ptr.To(handler.LowPriority))
+}
+
+// KeptTimer is [OutsideTimer] with a reconciler that names no priority with an error, so
+// that the object keeps the one that it was handed out with.
+func KeptTimer() Policy {
+	return outsideTimer("controller-runtime, timer, kept", ptr.To(0), nil)
+}
+
+func outsideTimer(name string, poll, withError *int) Policy {
+	return Policy{Name: name, fixed: true, open: func(s Scenario, of deadlineOf) queue {
+		q, pq := priorityQueue(s, always(poll))
+		q.fail = func(key reconcile.Request, handed int, _ requeue.Decision) {
+			failed(pq, key, handed, reconcile.Result{Priority: withError})
+		}
 		ts := timers{set: map[reconcile.Request]timer{}, fire: func(key reconcile.Request) {
 			pq.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(raised)}, key)
 		}}
-		event, again := q.event, q.requeue
+		list, event, again := q.list, q.event, q.requeue
+		q.list = func(keys []reconcile.Request) {
+			for _, key := range keys {
+				if deadline, ok := of(key); ok && s.Known {
+					ts.reset(key, deadline)
+				}
+			}
+			list(keys)
+		}
 		q.event = func(key reconcile.Request, deadline time.Time) {
 			ts.reset(key, deadline)
 			event(key, deadline)
@@ -653,8 +732,8 @@ func (t *timers) reset(key reconcile.Request, at time.Time) {
 	}
 }
 
-// DeadlineQueue is the queue of package deadlinequeue, which is told the deadline
-// at every requeue.
+// DeadlineQueue is the queue of package deadlinequeue, which is told the plan of every
+// reconcile but the last of an object.
 func DeadlineQueue() Policy {
 	return Policy{Name: "deadlinequeue", open: func(s Scenario, of deadlineOf) queue {
 		q, _ := deadlineQueue(s, of)
@@ -728,19 +807,19 @@ func deadlineQueue(s Scenario, of deadlineOf) (queue, func() requeue.Load) {
 	if !s.Known {
 		of = nil
 	}
-	q := deadlinequeue.New("", deadlinequeue.Options[reconcile.Request]{RateLimiter: s.limiter(), DeadlineOf: of})
+	q := deadlinequeue.New("", deadlinequeue.Options[reconcile.Request]{RateLimiter: s.limiter(), Deadline: of})
 	return queue{
 		TypedInterface: q,
 		get:            q.GetWithPriority,
 		list:           atLowPriority(q),
-		event: func(key reconcile.Request, deadline time.Time) {
-			q.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(deadlinequeue.Priority(deadline))}, key)
-		},
+		event:          func(key reconcile.Request, _ time.Time) { q.Add(key) },
 		requeue: func(key reconcile.Request, handed int, d requeue.Decision, _ time.Time) {
-			answer(q, key, handed, deadlinequeue.Result(d))
+			q.Decide(key, d)
+			answer(q, key, handed, reconcile.Result{RequeueAfter: d.After})
 		},
 		fail: func(key reconcile.Request, handed int, d requeue.Decision) {
-			failed(q, key, handed, deadlinequeue.Failed(d))
+			q.Decide(key, d)
+			failed(q, key, handed, reconcile.Result{})
 		},
 		finish: q.Forget,
 		poll:   asWanted,

@@ -104,7 +104,7 @@ func TestRun_idle(t *testing.T) {
 func TestRun_comeAndGo(t *testing.T) {
 	s := queuesim.Scenario{
 		Name: "come and go", Objects: 100, Share: 0.5, Workers: 10,
-		Distance: 2 * time.Minute, Finish: 0.5, Events: 2 * time.Minute,
+		Distance: 2 * time.Minute, Finish: 0.5, Events: 2 * time.Minute, Known: true,
 	}
 	reports := runAll(t, s, queuesim.ExactRequeue(), queuesim.PriorityQueue(), queuesim.KeptPriority(),
 		queuesim.RaisedPriority(), queuesim.OutsideTimer(), queuesim.DeadlineQueue())
@@ -208,8 +208,34 @@ func TestRun_failing(t *testing.T) {
 	exact := peers[0]
 	servesAll(t, ours)
 	noLater(t, ours, exact, 1)
+	assert.LessOrEqual(t, ours.Wait.P99.Seconds(), 1.2*exact.Wait.P99.Seconds(), "p99 wait of ordinary items")
 	assert.GreaterOrEqual(t, float64(ours.Deadlines), 0.99*float64(exact.Deadlines), "deadlines acted on")
 	assert.GreaterOrEqual(t, float64(ours.Failures), 0.9*float64(exact.Failures), "failures: these are served, too")
+}
+
+// The limiter decides when a write is tried again, and the backlog does not.
+func TestRun_writesFail(t *testing.T) {
+	long(t)
+	ours := queuesim.Run(t, queuesim.Outages(), queuesim.DeadlineQueue())
+	servesAll(t, ours)
+	assert.LessOrEqual(t, ours.AfterOutage.P99, ours.Limiter.P99+time.Second)
+	s := queuesim.Conflicting()
+	ours = queuesim.Run(t, s, queuesim.DeadlineQueue())
+	servesAll(t, ours)
+	assert.LessOrEqual(t, ours.Lateness.P99, time.Second, s.Name)
+}
+
+func TestRun_movedByEvents(t *testing.T) {
+	long(t)
+	for _, shorten := range []bool{false, true} {
+		s := queuesim.MovedByEvents(shorten, true)
+		ours := queuesim.Run(t, s, queuesim.DeadlineQueue())
+		servesAll(t, ours)
+		assert.Positive(t, ours.Moved.P50, s.Name)
+		assert.LessOrEqual(t, ours.Moved.P99, onTime, s.Name)
+		unknown := queuesim.Run(t, queuesim.MovedByEvents(shorten, false), queuesim.DeadlineQueue())
+		assert.Greater(t, unknown.Moved.P99, time.Minute, "%s: nothing tells the queue", s.Name)
+	}
 }
 
 func TestRun_restart(t *testing.T) {

@@ -77,7 +77,7 @@ func (a *Audit) Observe(p *v1alpha1.Promotion, at time.Time) {
 		// The deadline that a failed or finished one had is that of its step still.
 		running := p.DeepCopy()
 		running.Status.Phase = v1alpha1.PhaseRunning
-		if deadline, ok := controller.DeadlineOf(running); ok {
+		if deadline, ok := controller.Deadline(running); ok {
 			e.Deadline = deadline
 		}
 		return true

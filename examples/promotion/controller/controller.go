@@ -8,7 +8,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -43,35 +42,15 @@ type Reconciler struct {
 const BallastStep = "ballast"
 
 // Next returns when to look again at a step that is polled at the interval, and whose
-// plan says what else there is to wait for. If failed is not nil, the look ended with that
-// error, and controller-runtime's rate limiter decides the wait, whatever the result says.
-type Next func(interval time.Duration, plan requeue.Plan, failed error) ctrl.Result
+// plan says what else there is to wait for.
+type Next func(interval time.Duration, plan requeue.Plan) time.Duration
 
 // FixedInterval looks again after the interval, whatever the timeout is.
-func FixedInterval(interval time.Duration, _ requeue.Plan, failed error) ctrl.Result {
-	if failed != nil {
-		return ctrl.Result{}
-	}
-	return ctrl.Result{RequeueAfter: interval}
-}
+func FixedInterval(interval time.Duration, _ requeue.Plan) time.Duration { return interval }
 
 // DeadlineAware looks again after the interval or at the timeout, whichever is
 // sooner.
-func DeadlineAware(_ time.Duration, plan requeue.Plan, failed error) ctrl.Result {
-	if failed != nil {
-		return ctrl.Result{}
-	}
-	return ctrl.Result{RequeueAfter: plan.After()}
-}
-
-// DeadlineTold is DeadlineAware and tells the queue of the deadline, which has to be
-// that of deadlinequeue.
-func DeadlineTold(_ time.Duration, plan requeue.Plan, failed error) ctrl.Result {
-	if failed != nil {
-		return deadlinequeue.Failed(plan.Decide())
-	}
-	return deadlinequeue.Result(plan.Decide())
-}
+func DeadlineAware(_ time.Duration, plan requeue.Plan) time.Duration { return plan.After() }
 
 // Event is the end of one reconcile.
 type Event struct {
@@ -113,14 +92,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if p.Status.Phase == v1alpha1.PhaseRunning {
 		started, timeout := waitsFor(&p, timeouts)
 		plan := requeue.From(r.Clock.Now()).Every(r.Interval).Timeout(started, timeout)
+		deadlinequeue.Tell(ctx, plan)
 		if plan.Expired() {
 			message := fmt.Sprintf("step %q timed out after %v", aliasOf(&p, int(p.Status.CurrentStep)), timeout)
 			if err := r.patch(ctx, &p, fail(message)); err != nil {
-				return r.Next(r.Interval, plan, err), err
+				return ctrl.Result{}, err
 			}
+			deadlinequeue.Tell(ctx, requeue.Plan{}) // there is nothing more to wait for
 			event.Failed, event.Late = true, r.Clock.Since(plan.Decide().Overdue)
 		} else {
-			result = r.Next(r.Interval, plan, nil)
+			result.RequeueAfter = r.Next(r.Interval, plan)
 		}
 	}
 	event.Phase, event.Wait = p.Status.Phase, result.RequeueAfter
@@ -135,8 +116,9 @@ func waitsFor(p *v1alpha1.Promotion, timeouts []time.Duration) (started time.Tim
 	return requeue.TimeOf(current(p, p.Status.StepExecutionMetadata).StartedAt), current(p, timeouts)
 }
 
-// DeadlineOf returns the deadline of the current step of p, false if it has none.
-func DeadlineOf(p *v1alpha1.Promotion) (time.Time, bool) {
+// Deadline returns the deadline of the current step of p, false if it has none or p has
+// ended.
+func Deadline(p *v1alpha1.Promotion) (time.Time, bool) {
 	timeouts, err := p.Timeouts()
 	if err != nil || p.Status.Phase != v1alpha1.PhaseRunning {
 		return time.Time{}, false
@@ -145,20 +127,14 @@ func DeadlineOf(p *v1alpha1.Promotion) (time.Time, bool) {
 	return deadline, !deadline.IsZero()
 }
 
-// DeadlineOf is what deadlinequeue.Options takes under that name. It answers from the
+// Deadline is what deadlinequeue.Options takes under that name. It answers from the
 // cache, so only while Run runs.
-func (r *Reconciler) DeadlineOf(req reconcile.Request) (time.Time, bool) {
+func (r *Reconciler) Deadline(req reconcile.Request) (time.Time, bool) {
 	var p v1alpha1.Promotion
 	if err := r.Get(context.Background(), req.NamespacedName, &p); err != nil {
 		return time.Time{}, false
 	}
-	return DeadlineOf(&p)
-}
-
-// NewQueue makes a deadlinequeue that asks r for the deadlines of what is listed, so that
-// what is overdue when the controller starts comes first, in the order of the deadlines.
-func (r *Reconciler) NewQueue(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
-	return deadlinequeue.New(name, deadlinequeue.Options[reconcile.Request]{RateLimiter: limiter, DeadlineOf: r.DeadlineOf})
+	return Deadline(&p)
 }
 
 // A change changes the status of a promotion.

@@ -19,7 +19,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/requeue-go/requeue/deadlinequeue"
 	"github.com/requeue-go/requeue/examples/promotion/v1alpha1"
 )
 
@@ -27,8 +29,12 @@ import (
 type Options struct {
 	// Namespace is that of the promotions, and of the Lease.
 	Namespace string
-	// Controller has the number of workers, the queue, and so on.
+	// Controller has the number of workers, and so on.
 	Controller controller.Options
+	// Queue, if set, is that of deadlinequeue, with these options. It asks the Reconciler
+	// for the deadlines of what is listed, so that what is overdue when the controller
+	// starts comes first, in the order of the deadlines.
+	Queue *deadlinequeue.Options[reconcile.Request]
 	// Election, if set, makes it wait until it leads.
 	Election *Election
 	// Synced, if set, is called when it sees all promotions; it acts on them if it leads.
@@ -82,11 +88,18 @@ func Run(ctx context.Context, cfg *rest.Config, r *Reconciler, o Options) error 
 	if r.Clock == nil {
 		r.Clock = clock.RealClock{}
 	}
+	reconciler := reconcile.Reconciler(r)
+	if o.Queue != nil {
+		options := *o.Queue
+		options.Deadline = r.Deadline
+		dq := deadlinequeue.For(reconciler, options)
+		reconciler, o.Controller.NewQueue = dq, dq.NewQueue
+	}
 	// As in Kargo, a change of the status wakes nobody.
 	err = ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.Promotion{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WithOptions(o.Controller).
-		Complete(r)
+		Complete(reconciler)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,9 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	settings "sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/requeue-go/requeue/deadlinequeue"
 	"github.com/requeue-go/requeue/examples/promotion/controller"
 	"github.com/requeue-go/requeue/examples/promotion/kubeapi"
 )
@@ -46,10 +48,11 @@ func RunController(ctx context.Context, config json.RawMessage, tell func(any)) 
 	if c.Election != nil {
 		c.Election.Elected = func() { tell(Message{Leads: true}) }
 	}
-	r := &controller.Reconciler{Interval: c.Interval, Next: controller.DeadlineTold}
+	r := &controller.Reconciler{Interval: c.Interval, Next: controller.DeadlineAware}
 	return controller.Run(ctx, cfg, r, controller.Options{
 		Namespace:  c.Namespace,
-		Controller: settings.Options{MaxConcurrentReconciles: c.Workers, NewQueue: r.NewQueue},
+		Controller: settings.Options{MaxConcurrentReconciles: c.Workers},
+		Queue:      &deadlinequeue.Options[reconcile.Request]{},
 		Election:   c.Election,
 		Synced:     func() { tell(Message{Synced: true}) },
 	})
