@@ -84,12 +84,12 @@ func TestClock_firesATimerThatWasReplaced(t *testing.T) {
 func TestClock_isAheadOfItsTimers(t *testing.T) {
 	clock := &lateTimers{FakeClock: testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}
 	for name, use := range map[string]func(*queue){
-		"Get":      func(*queue) {},
-		"Len":      func(q *queue) { assert.Equal(t, 1, q.Len()) },
-		"ShutDown": func(q *queue) { q.ShutDown() },
+		"Get":               func(*queue) {},
+		"Len":               func(q *queue) { assert.Equal(t, 1, q.Len()) },
+		"ShutDownWithDrain": func(q *queue) { startsDraining(q) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			q := deadlinequeue.New("", options{Clock: clock, DrainOnShutDown: true})
+			q := deadlinequeue.New("", options{Clock: clock})
 			defer q.ShutDown()
 			q.AddAfter("a", time.Hour)
 			clock.Step(time.Hour)

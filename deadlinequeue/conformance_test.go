@@ -478,11 +478,11 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// What differs between the peers, and is an option here.
-func TestShutDown_dropsOrDrains(t *testing.T) {
+// What differs between the peers: what is ready is dropped, or drained.
+func TestShutDown_dropsAndShutDownWithDrainDrains(t *testing.T) {
 	for _, drain := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			q := deadlinequeue.New("", deadlinequeue.Options[string]{DrainOnShutDown: drain})
+			q := deadlinequeue.New("", deadlinequeue.Options[string]{})
 			p := &probe{q: q}
 			for _, item := range []string{"a", "b", "again"} {
 				q.Add(item)
@@ -493,9 +493,8 @@ func TestShutDown_dropsOrDrains(t *testing.T) {
 			q.Add("a")
 			q.Add("b")
 			q.Add("again") // is still being processed
-			q.ShutDown()
-			q.ShutDown()
 			if drain {
+				startsDraining(q)
 				var drained []string
 				for range 2 {
 					g, ok := p.get()
@@ -509,12 +508,14 @@ func TestShutDown_dropsOrDrains(t *testing.T) {
 				slices.Sort(drained)
 				assert.Equal(t, []string{"a", "again", "b"}, drained)
 			}
+			q.ShutDown()
+			q.ShutDown()
 			p.shutsDown()
 			p.lenIs(0)
 			assert.Empty(t, p.wrong)
-			q.Done("a")
-			q.Done("b")
-			q.Done("again")
+			for _, item := range []string{"a", "b", "again"} {
+				q.Done(item)
+			}
 			q.ShutDownWithDrain() // nothing to wait for
 			assert.Zero(t, q.Load().Objects)
 		})

@@ -43,9 +43,8 @@
 // It is the TypedRateLimitingInterface of client-go and the PriorityQueue of
 // controller-runtime. Add ends a wait, as in controller-runtime; in client-go the key comes again
 // when the wait is over. A key that is added while it is processed takes its place at
-// its Done. ShutDown drops what is ready, as in controller-runtime, and
-// [Options].DrainOnShutDown hands it out, as in client-go. ShutDownWithDrain waits for what
-// is ready, too. Done of a key that is not being processed does nothing.
+// its Done. ShutDown drops what is ready, as in controller-runtime; ShutDownWithDrain hands it
+// out and waits for it. Done of a key that is not being processed does nothing.
 //
 // It has no goroutine of its own. docs/performance.md has what it costs, and where another
 // queue, or a timer beside it, is better.

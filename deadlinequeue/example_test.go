@@ -84,7 +84,7 @@ func ExampleOptions() {
 
 // A client-go controller decides before it adds again.
 func ExampleQueue_Decide() {
-	queue := deadlinequeue.New("", deadlinequeue.Options[string]{DrainOnShutDown: true})
+	queue := deadlinequeue.New("", deadlinequeue.Options[string]{})
 	var _ workqueue.TypedRateLimitingInterface[string] = queue // what the informers' handlers need
 
 	started := time.Now()
@@ -151,7 +151,7 @@ func ExampleCause() {
 
 // Polling slows down before it takes more than 80 % of the workers.
 func ExampleController_Load() {
-	dq := deadlinequeue.For(reconcile.Func(nil), deadlinequeue.Options[reconcile.Request]{Workers: 2})
+	dq := deadlinequeue.For(reconcile.Func(nil), deadlinequeue.Options[reconcile.Request]{})
 
 	const poll = 5 * time.Minute
 	interval := max(poll, dq.Load().Interval(0.8)) // no reconcile measured yet

@@ -1,6 +1,7 @@
 package deadlinequeue_test
 
 import (
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,4 +74,12 @@ func waits(q *deadlinequeue.Queue[string], p *probe, item string, deadline time.
 	q.Add(item)
 	p.takes(item)
 	succeeds(q, item, requeue.From(time.Now()).Every(1000*time.Hour).Deadline(deadline))
+}
+
+// startsDraining returns when a ShutDownWithDrain has begun.
+func startsDraining[T comparable](q *deadlinequeue.Queue[T]) {
+	go q.ShutDownWithDrain()
+	for !q.ShuttingDown() {
+		runtime.Gosched()
+	}
 }

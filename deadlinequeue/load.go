@@ -8,7 +8,6 @@ import (
 
 // load is what the queue sees of the work: who gets, and how long until Done.
 type load struct {
-	given   bool // the workers are those of Options
 	workers int
 	samples int64
 	service int64 // the mean time from Get to Done, in nanoseconds
@@ -16,9 +15,7 @@ type load struct {
 
 // working counts the goroutines that are in Get or between Get and Done.
 func (l *load) working(n int) {
-	if !l.given {
-		l.workers = max(l.workers, n)
-	}
+	l.workers = max(l.workers, n)
 }
 
 // samplesKept is over how many reconciles the mean is taken, the newer counting
@@ -34,7 +31,7 @@ func (l *load) done(service int64) {
 // that the queue holds (waiting, also for a deadline alone, ready or being
 // processed), the workers, and the mean time from Get to Done of the last
 // reconciles. Workers is the most that have been in Get or between Get and Done
-// at one time, unless it was given in Options. A field that is not known yet is
+// at one time. A field that is not known yet is
 // 0, and Interval then is 0, too:
 //
 //	requeue.From(now).Every(max(poll, q.Load().Interval(0.8)))

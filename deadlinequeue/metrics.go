@@ -1,25 +1,23 @@
 package deadlinequeue
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 )
 
 // metrics are those of one queue. Its methods are called under the lock of the
 // queue, and do nothing on a nil pointer.
 type metrics[T comparable] struct {
-	depth      workqueue.GaugeMetric
-	adds       workqueue.CounterMetric
-	latency    workqueue.HistogramMetric
-	work       workqueue.HistogramMetric
-	unfinished workqueue.SettableGaugeMetric
-	longest    workqueue.SettableGaugeMetric
-	retries    workqueue.CounterMetric
-	lateness   workqueue.HistogramMetric
+	depth      prometheus.Gauge
+	adds       prometheus.Counter
+	latency    prometheus.Observer
+	work       prometheus.Observer
+	unfinished prometheus.Gauge
+	longest    prometheus.Gauge
+	retries    prometheus.Counter
+	lateness   prometheus.Observer
 	wakeUps    [len(causes)]prometheus.Counter
 
 	q     *Queue[T]
@@ -30,39 +28,26 @@ type metrics[T comparable] struct {
 // as in client-go.
 const unfinishedPeriod = 500 * time.Millisecond
 
-func newMetrics[T comparable](q *Queue[T], name string, p workqueue.MetricsProvider) *metrics[T] {
+func newMetrics[T comparable](q *Queue[T], name string) *metrics[T] {
 	if name == "" {
 		return nil
 	}
-	if p == nil {
-		p = registered()
-	}
+	c, mine := workQueue(), own()
 	m := &metrics[T]{
 		q:          q,
-		depth:      given(p.NewDepthMetric, "NewDepthMetric", name),
-		adds:       given(p.NewAddsMetric, "NewAddsMetric", name),
-		latency:    given(p.NewLatencyMetric, "NewLatencyMetric", name),
-		work:       given(p.NewWorkDurationMetric, "NewWorkDurationMetric", name),
-		unfinished: given(p.NewUnfinishedWorkSecondsMetric, "NewUnfinishedWorkSecondsMetric", name),
-		longest:    given(p.NewLongestRunningProcessorSecondsMetric, "NewLongestRunningProcessorSecondsMetric", name),
-		retries:    given(p.NewRetriesMetric, "NewRetriesMetric", name),
-		lateness:   own().lateness.WithLabelValues(name),
+		depth:      c.depth.WithLabelValues(name, name, ""),
+		adds:       c.adds.WithLabelValues(name, name),
+		latency:    c.latency.WithLabelValues(name, name),
+		work:       c.work.WithLabelValues(name, name),
+		unfinished: c.unfinished.WithLabelValues(name, name),
+		longest:    c.longest.WithLabelValues(name, name),
+		retries:    c.retries.WithLabelValues(name, name),
+		lateness:   mine.lateness.WithLabelValues(name),
 	}
 	for i, cause := range causes {
-		m.wakeUps[i] = own().wakeUps.WithLabelValues(name, cause)
+		m.wakeUps[i] = mine.wakeUps.WithLabelValues(name, cause)
 	}
-	own().gauges.add(q, name)
-	return m
-}
-
-// given returns what a method of the MetricsProvider returns, which must be
-// something.
-func given[M comparable](method func(string) M, called, name string) M {
-	m := method(name)
-	var none M
-	if m == none {
-		panic(fmt.Sprintf("deadlinequeue: MetricsProvider.%s(%q) returned nil; want a metric", called, name))
-	}
+	mine.gauges.add(q, name)
 	return m
 }
 
@@ -82,15 +67,8 @@ func (m *metrics[T]) added() {
 
 // dropped counts n ready items that a shutdown has dropped.
 func (m *metrics[T]) dropped(n int) {
-	if m == nil {
-		return
-	}
-	if depth, ok := m.depth.(interface{ Sub(float64) }); ok { // all gauges of Prometheus
-		depth.Sub(float64(n))
-		return
-	}
-	for range n {
-		m.depth.Dec()
+	if m != nil {
+		m.depth.Sub(float64(n))
 	}
 }
 

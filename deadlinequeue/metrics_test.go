@@ -2,9 +2,6 @@ package deadlinequeue_test
 
 import (
 	"fmt"
-	"maps"
-	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -13,7 +10,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"k8s.io/client-go/util/workqueue"
 	testingclock "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
@@ -136,46 +132,11 @@ func TestMetrics_areThoseOfControllerRuntime(t *testing.T) {
 	})
 }
 
-// provider is a MetricsProvider of the caller's.
-type provider struct {
-	mu   sync.Mutex
-	sums map[string]float64
-}
-
-type metric struct {
-	p    *provider
-	name string
-}
-
-func (m metric) change(by float64) {
-	m.p.mu.Lock()
-	defer m.p.mu.Unlock()
-	m.p.sums[m.name] += by
-}
-func (m metric) Inc()              { m.change(1) }
-func (m metric) Dec()              { m.change(-1) }
-func (m metric) Observe(v float64) { m.change(v) }
-func (m metric) Set(float64)       {}
-
-func (p *provider) NewDepthMetric(string) workqueue.GaugeMetric            { return metric{p, "depth"} }
-func (p *provider) NewAddsMetric(string) workqueue.CounterMetric           { return metric{p, "adds"} }
-func (p *provider) NewLatencyMetric(string) workqueue.HistogramMetric      { return metric{p, "latency"} }
-func (p *provider) NewWorkDurationMetric(string) workqueue.HistogramMetric { return metric{p, "work"} }
-func (p *provider) NewUnfinishedWorkSecondsMetric(string) workqueue.SettableGaugeMetric {
-	return metric{p, "unfinished"}
-}
-func (p *provider) NewLongestRunningProcessorSecondsMetric(string) workqueue.SettableGaugeMetric {
-	return metric{p, "longest"}
-}
-func (p *provider) NewRetriesMetric(string) workqueue.CounterMetric { return metric{p, "retries"} }
-
 // The gauges of what is being processed have one timer, and none when nothing is.
 func TestMetrics_leaveNoTimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clock := testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-		q := deadlinequeue.New(unique(), options{
-			MetricsProvider: &provider{sums: map[string]float64{}}, Clock: clock, DrainOnShutDown: true,
-		})
+		q := deadlinequeue.New(unique(), options{Clock: clock})
 		timers := func() int {
 			clock.Step(time.Second)
 			synctest.Wait()
@@ -194,9 +155,11 @@ func TestMetrics_leaveNoTimer(t *testing.T) {
 		q.Add("d")
 		_, _ = q.Get()
 		assert.Equal(t, 1, timers())
-		q.ShutDown()
+		go q.ShutDownWithDrain()
+		synctest.Wait()
 		_, _ = q.Get()
 		assert.Zero(t, timers())
+		q.ShutDown()
 	})
 }
 
@@ -214,24 +177,11 @@ func (c *ticking) Now() time.Time {
 	return c.FakeClock.Now()
 }
 
-// least keeps the least value that was observed.
-type least struct{ *provider }
-
-func (l least) NewLatencyMetric(string) workqueue.HistogramMetric      { return leastMetric{l, "latency"} }
-func (l least) NewWorkDurationMetric(string) workqueue.HistogramMetric { return leastMetric{l, "work"} }
-
-type leastMetric struct {
-	least
-	name string
-}
-
-func (m leastMetric) Observe(v float64) { m.sums[m.name] = min(m.sums[m.name], v) }
-
 // The clock is read once a call, so no duration is below 0.
 func TestMetrics_oneReadingACall(t *testing.T) {
 	clock := &ticking{lateTimers: lateTimers{FakeClock: testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}}
-	p := least{&provider{sums: map[string]float64{}}}
-	q := deadlinequeue.New(unique(), options{Clock: clock, MetricsProvider: p})
+	name := unique()
+	q := deadlinequeue.New(name, options{Clock: clock})
 	defer q.ShutDown()
 	reads := func(call string, f func()) {
 		t.Helper()
@@ -239,7 +189,13 @@ func TestMetrics_oneReadingACall(t *testing.T) {
 		f()
 		assert.Equal(t, 1, clock.readings-before, call)
 	}
+	sums := map[string]float64{}
 	for range 10 {
+		values, _ := scrape(t, name)
+		for _, sum := range []string{"workqueue_queue_duration_seconds", "workqueue_work_duration_seconds"} {
+			assert.GreaterOrEqual(t, values[sum], sums[sum], "a duration below 0")
+			sums[sum] = values[sum]
+		}
 		reads("AddAfter", func() { q.AddAfter("a", time.Second) })
 		reads("Add", func() { q.Add("b") })
 		clock.Step(time.Second)
@@ -265,47 +221,21 @@ func TestMetrics_oneReadingACall(t *testing.T) {
 			q.Done(item)
 		}
 	}
-	assert.Zero(t, p.sums["latency"], "the least that was observed")
-	assert.Zero(t, p.sums["work"], "the least that was observed")
 }
 
-// noLongest forgets one metric.
-type noLongest struct{ *provider }
-
-func (noLongest) NewLongestRunningProcessorSecondsMetric(string) workqueue.SettableGaugeMetric {
-	return nil
-}
-
-func TestMetrics_aProviderWithoutAMetricIsRefused(t *testing.T) {
-	p := noLongest{&provider{sums: map[string]float64{}}}
-	assert.PanicsWithValue(t, `deadlinequeue: MetricsProvider.NewLongestRunningProcessorSecondsMetric("jobs") returned nil; want a metric`, func() {
-		deadlinequeue.New("jobs", options{MetricsProvider: p})
-	})
-}
-
-func TestMetrics_ofTheCallersProvider(t *testing.T) {
-	p := &provider{sums: map[string]float64{}}
+// What a shutdown drops is not queued any more.
+func TestMetrics_ofAShutDown(t *testing.T) {
 	name := unique()
-	q := deadlinequeue.New(name, options{MetricsProvider: p})
+	q := deadlinequeue.New(name, options{})
 	q.Add("a")
 	q.Add("b")
 	item, _ := q.Get()
 	q.Done(item)
 	q.Add("c")
 	q.ShutDown()
-	assert.Equal(t, 3.0, p.sums["adds"])
-	assert.Equal(t, 0.0, p.sums["depth"], "what a shutdown drops is not queued any more")
-	assert.Equal(t, []string{"adds", "depth", "latency", "work"}, slices.Sorted(maps.Keys(p.sums)))
 	values, _ := scrape(t, name)
-	assert.Equal(t, map[string]float64{
-		"requeue_deadline_lateness_seconds":       0,
-		"requeue_deadline_lateness_seconds_count": 0,
-		"requeue_wakeups_total/deadline":          0,
-		"requeue_wakeups_total/event":             1,
-		"requeue_wakeups_total/poll":              0,
-		"requeue_wakeups_total/resync":            0,
-		"requeue_wakeups_total/retry":             0,
-	}, values, "nothing else in controller-runtime's, and no deadline has passed")
+	assert.Equal(t, 3.0, values["workqueue_adds_total"])
+	assert.Zero(t, values["workqueue_depth"])
 }
 
 // Each hand-out has a cause.

@@ -1,7 +1,6 @@
 package deadlinequeue
 
 import (
-	"fmt"
 	"sync"
 	"time"
 
@@ -30,17 +29,6 @@ type Options[T comparable] struct {
 	// OldestEvery gives every so many hand-outs to the key that has been ready longest.
 	// 0 means 16, negative never.
 	OldestEvery int
-	// Workers is how many goroutines call Get, as Load reports it. 0 detects it.
-	Workers int
-	// DrainOnShutDown hands out what is ready when ShutDown is called, as
-	// client-go does, in place of dropping it, as controller-runtime does.
-	DrainOnShutDown bool
-	// MetricsProvider makes the seven metrics of work queues. nil adds to those
-	// that controller-runtime has registered. There are none if the queue has
-	// no name. Its metrics are called under the lock of the queue, so they must
-	// not call the queue. The metrics whose names begin with requeue_ are always
-	// controller-runtime's.
-	MetricsProvider workqueue.MetricsProvider
 	// Clock is what the queue waits by. nil is the system clock. Waits are timed by
 	// the monotonic reading of its Now and deadlines by the wall clock; of a clock
 	// without monotonic readings, such as a fake one, both are the same, and a step
@@ -54,7 +42,6 @@ type Options[T comparable] struct {
 type Queue[T comparable] struct {
 	limiter   workqueue.TypedRateLimiter[T]
 	deadline  func(T) (time.Time, bool)
-	drainIt   bool
 	clock     clock.WithDelayedExecution
 	epoch     time.Time // entries count their times from here
 	wallEpoch time.Time // the same, without a monotonic reading
@@ -87,13 +74,10 @@ var (
 	_ priorityqueue.PriorityQueue[string]          = (*Queue[string])(nil)
 )
 
-// New makes a queue. The name is the label of its metrics; there are none if it
-// is empty. New panics if an option is wrong, as client-go does: options are
-// written in the program, and a controller without its queue cannot start.
+// New makes a queue. The name is the label of its metrics, which are those of
+// controller-runtime's queue and some of its own, in controller-runtime's registry. There are
+// none if it is empty.
 func New[T comparable](name string, o Options[T]) *Queue[T] {
-	if o.Workers < 0 {
-		panic(fmt.Sprintf("deadlinequeue: Workers is %d; want 0 (detect) or more", o.Workers))
-	}
 	if o.OldestEvery == 0 {
 		o.OldestEvery = 16
 	}
@@ -107,7 +91,6 @@ func New[T comparable](name string, o Options[T]) *Queue[T] {
 	q := &Queue[T]{
 		limiter:   o.RateLimiter,
 		deadline:  o.Deadline,
-		drainIt:   o.DrainOnShutDown,
 		clock:     o.Clock,
 		epoch:     epoch,
 		wallEpoch: epoch.Round(0),
@@ -118,10 +101,9 @@ func New[T comparable](name string, o Options[T]) *Queue[T] {
 			place: func(e *entry[T]) *int32 { return &e.place },
 		},
 		ahead: heap[entry[T]]{less: earlier[T], place: func(e *entry[T]) *int32 { return &e.ahead }},
-		load:  load{given: o.Workers > 0, workers: o.Workers},
 	}
 	q.cond = sync.NewCond(&q.mu)
-	q.metrics = newMetrics(q, name, o.MetricsProvider)
+	q.metrics = newMetrics(q, name)
 	return q
 }
 
@@ -257,8 +239,8 @@ func (q *Queue[T]) signal() {
 
 // Get waits until an item is ready and returns it. The caller must call Done
 // when it has processed the item; until then the item is handed to nobody else.
-// After a shutdown it returns shutdown = true, once everything that was ready is
-// handed out if the queue drains.
+// After a shutdown it returns shutdown = true; with ShutDownWithDrain, once everything that
+// was ready is handed out.
 func (q *Queue[T]) Get() (item T, shutdown bool) {
 	item, _, shutdown = q.GetWithPriority()
 	return item, shutdown

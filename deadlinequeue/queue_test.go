@@ -64,14 +64,14 @@ func TestQueue_manyAtOneInstant(t *testing.T) {
 	const n = 2600
 	clock := &lateTimers{FakeClock: testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}
 	for name, use := range map[string]func(q *deadlinequeue.Queue[int]){
-		"Get":      func(*deadlinequeue.Queue[int]) {},
-		"Len":      func(q *deadlinequeue.Queue[int]) { assert.Equal(t, n, q.Len()) },
-		"ShutDown": func(q *deadlinequeue.Queue[int]) { q.ShutDown(); assert.Equal(t, n, q.Len()) },
+		"Get":               func(*deadlinequeue.Queue[int]) {},
+		"Len":               func(q *deadlinequeue.Queue[int]) { assert.Equal(t, n, q.Len()) },
+		"ShutDownWithDrain": func(q *deadlinequeue.Queue[int]) { startsDraining(q); assert.Equal(t, n, q.Len()) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			deadline := clock.Now().Add(time.Hour)
 			q := deadlinequeue.New("", deadlinequeue.Options[int]{
-				Clock: clock, DrainOnShutDown: true, OldestEvery: -1,
+				Clock: clock, OldestEvery: -1,
 				Deadline: func(i int) (time.Time, bool) { return deadline.Add(-time.Duration(i) * time.Microsecond), true },
 			})
 			defer q.ShutDown()
@@ -93,15 +93,16 @@ func TestQueue_manyAtOneInstant(t *testing.T) {
 func TestQueue_theTimerPassesOverAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 2600
-		p := &provider{sums: map[string]float64{}}
-		q := deadlinequeue.New(unique(), deadlinequeue.Options[int]{MetricsProvider: p})
+		name := unique()
+		q := deadlinequeue.New(name, deadlinequeue.Options[int]{})
 		defer q.ShutDown()
 		for i := range n {
 			q.AddAfter(i, time.Hour)
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		assert.Equal(t, float64(n), p.sums["adds"])
+		values, _ := scrape(t, name)
+		assert.Equal(t, float64(n), values["workqueue_adds_total"])
 	})
 }
 
@@ -163,19 +164,6 @@ func TestLoad(t *testing.T) {
 			p.gets("a")
 		}
 		assert.Equal(t, 2, q.Load().Workers, "they take turns")
-	})
-	inBubble(t, deadlinequeue.Options[string]{Workers: 5}, func(t *testing.T, q *deadlinequeue.Queue[string], _ *probe) {
-		for _, item := range []string{"a", "b", "c", "d", "e", "f"} {
-			q.Add(item)
-			q.Get()
-		}
-		assert.Equal(t, 5, q.Load().Workers, "as given")
-	})
-}
-
-func TestNew_badOptions(t *testing.T) {
-	assert.PanicsWithValue(t, "deadlinequeue: Workers is -1; want 0 (detect) or more", func() {
-		deadlinequeue.New("", deadlinequeue.Options[string]{Workers: -1})
 	})
 }
 

@@ -7,14 +7,13 @@ func (q *Queue[T]) ShuttingDown() bool {
 	return q.shuttingDown
 }
 
-// ShutDown makes the queue ignore all further adds, drops what waits and, unless
-// Options.DrainOnShutDown is set, what is ready, and makes Get return. It also
-// ends a ShutDownWithDrain that has not returned.
+// ShutDown makes the queue ignore all further adds, drops what waits and what is
+// ready, and makes Get return. It also ends a ShutDownWithDrain that has not returned.
 func (q *Queue[T]) ShutDown() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.shutDowns++
-	q.shutDown(q.drainIt)
+	q.shutDown(false)
 }
 
 // ShutDownWithDrain makes the queue ignore all further adds, drops what waits,

@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/client-go/util/workqueue"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 )
 
@@ -28,11 +27,18 @@ func register[C prometheus.Collector](candidates ...C) C {
 	return candidates[len(candidates)-1]
 }
 
-// registered returns the provider that adds to the metrics of controller-runtime.
-// It is public in no other way than by what its registry answers to one who
-// registers the same metric again.
-var registered = sync.OnceValue(func() workqueue.MetricsProvider {
-	return &collectors{
+// collectors are the metrics of controller-runtime's queue. As it does for a queue without
+// priorities, ours leaves the label priority empty.
+type collectors struct {
+	depth, unfinished, longest *prometheus.GaugeVec
+	adds, retries              *prometheus.CounterVec
+	latency, work              *prometheus.HistogramVec
+}
+
+// workQueue returns those that controller-runtime has registered. They are public in no
+// other way than by what its registry answers to one who registers the same again.
+var workQueue = sync.OnceValue(func() collectors {
+	return collectors{
 		depth: register(gauge("depth", "Current depth of workqueue by workqueue and priority", "priority")),
 		adds:  register(counter("adds_total", "Total number of adds handled by workqueue")),
 		latency: register(histogram("queue_duration_seconds",
@@ -71,40 +77,4 @@ func histogram(name, help string) *prometheus.HistogramVec {
 		Subsystem: ctrlmetrics.WorkQueueSubsystem, Name: name, Help: help,
 		Buckets: prometheus.ExponentialBuckets(10e-9, 10, 12),
 	}, labels)
-}
-
-// collectors is a MetricsProvider over the vectors of controller-runtime. As its
-// own does for a queue without priorities, it leaves the label priority empty.
-type collectors struct {
-	depth, unfinished, longest *prometheus.GaugeVec
-	adds, retries              *prometheus.CounterVec
-	latency, work              *prometheus.HistogramVec
-}
-
-func (c *collectors) NewDepthMetric(name string) workqueue.GaugeMetric {
-	return c.depth.WithLabelValues(name, name, "")
-}
-
-func (c *collectors) NewAddsMetric(name string) workqueue.CounterMetric {
-	return c.adds.WithLabelValues(name, name)
-}
-
-func (c *collectors) NewLatencyMetric(name string) workqueue.HistogramMetric {
-	return c.latency.WithLabelValues(name, name)
-}
-
-func (c *collectors) NewWorkDurationMetric(name string) workqueue.HistogramMetric {
-	return c.work.WithLabelValues(name, name)
-}
-
-func (c *collectors) NewUnfinishedWorkSecondsMetric(name string) workqueue.SettableGaugeMetric {
-	return c.unfinished.WithLabelValues(name, name)
-}
-
-func (c *collectors) NewLongestRunningProcessorSecondsMetric(name string) workqueue.SettableGaugeMetric {
-	return c.longest.WithLabelValues(name, name)
-}
-
-func (c *collectors) NewRetriesMetric(name string) workqueue.CounterMetric {
-	return c.retries.WithLabelValues(name, name)
 }
