@@ -520,6 +520,24 @@ func TestRule6_theFloorHoldsWithAnError(t *testing.T) {
 	}
 }
 
+// A limiter that lets a key through at once does not undercut the floor, either.
+func TestRule6_theFloorHoldsALimiterWithoutAWait(t *testing.T) {
+	inBubble(t, slow(0), func(_ *testing.T, q *queue, p *probe) {
+		for _, floor := range []time.Duration{time.Minute, 0} {
+			q.Add("a")
+			p.takes("a")
+			now := time.Now()
+			fails(q, "a", requeue.From(now).Every(time.Hour).NotBefore(now.Add(floor)))
+			if floor > 0 {
+				time.Sleep(floor - 1)
+				p.lenIs(0)
+				time.Sleep(time.Nanosecond)
+			}
+			p.serves("a")
+		}
+	})
+}
+
 // A floor holds back what passed while the key was processed.
 func TestRule6_theFloorHoldsBackAPassedDeadline(t *testing.T) {
 	inBubble(t, slow(time.Millisecond), func(_ *testing.T, q *queue, p *probe) {

@@ -146,7 +146,7 @@ func (e *entry[T]) add(a *addition, now instant) {
 		e.replace(a)
 	}
 	switch {
-	case a.wait <= 0:
+	case a.wait <= 0 && !a.limited:
 		e.addNow(a, now, raised)
 	case e.state != ready:
 		e.addWait(a, now)

@@ -137,7 +137,7 @@ func (q *Queue[T]) add(item T, o priorityqueue.AddOpts) {
 	if !q.askCallers(item, &a) {
 		return
 	}
-	timed := a.wait > 0 || a.asked || q.metrics != nil
+	timed := a.wait > 0 || a.limited || a.asked || q.metrics != nil
 	var t time.Time
 	if timed {
 		t = q.clock.Now()
