@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -41,6 +42,7 @@ type watched struct {
 	From, To         time.Duration // of the trouble
 	Length           time.Duration
 	Normal, Slow     time.Duration // of a reconcile
+	Poll, Spin       time.Duration // the interval, and in trouble; 0: no other
 	Lateness         []curve       // of the panel of that name
 	Fired            map[string]firing
 	Samples          int
@@ -57,7 +59,7 @@ type firing struct{ From, To time.Duration }
 
 var watchedRun = watched{
 	Objects: 100, Workers: 2, From: 2 * time.Hour, To: 2*time.Hour + 20*time.Minute, Length: 4 * time.Hour,
-	Normal: 20 * time.Millisecond, Slow: 1500 * time.Millisecond,
+	Normal: 20 * time.Millisecond, Slow: 1500 * time.Millisecond, Poll: 5 * time.Minute,
 }
 
 // scrapeInterval is Prometheus's default.
@@ -122,9 +124,9 @@ func (w watched) scrapes(t *testing.T) (samples []sample) {
 		mu.Lock()
 		trouble := time.Since(began) >= w.From && time.Since(began) < w.To
 		mu.Unlock()
-		took := w.Normal
+		took, poll := w.Normal, w.Poll
 		if trouble {
-			took = w.Slow
+			took, poll = w.Slow, cmp.Or(w.Spin, w.Poll)
 		}
 		time.Sleep(took)
 		mu.Lock()
@@ -133,7 +135,7 @@ func (w watched) scrapes(t *testing.T) (samples []sample) {
 		if !now.Before(deadlines[name]) {
 			deadlines[name] = next()
 		}
-		return tell(ctx, requeue.From(now).Every(5*time.Minute).Deadline(deadlines[name])), nil
+		return tell(ctx, requeue.From(now).Every(poll).Deadline(deadlines[name])), nil
 	})
 	return samples
 }
@@ -224,7 +226,7 @@ func evaluate(dir, root string, samples []sample) (*evaluated, error) {
 				return nil, fmt.Errorf("panel %q: %w", p.Title, err)
 			}
 			for _, c := range curves {
-				c.Name = strings.ReplaceAll(target.LegendFormat, "{{name}} ", "")
+				c.Name = strings.NewReplacer("{{name}} ", "", "{{cause}}", c.Name).Replace(target.LegendFormat)
 				e.panels[p.Title] = append(e.panels[p.Title], c)
 			}
 		}
@@ -312,7 +314,7 @@ func (e *evaluated) rangeOf(engine *promql.Engine, expr string, from, to time.Ti
 	err = ask(q, err, func(result *promql.Result) error {
 		matrix, err := result.Matrix()
 		for _, s := range matrix {
-			c := curve{Name: s.Metric.String()}
+			c := curve{Name: s.Metric.Get("cause")}
 			for _, point := range s.Floats {
 				if !math.IsNaN(point.F) { // nothing to count
 					c.X = append(c.X, float64(point.T-from.UnixMilli())/1000)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -59,6 +60,31 @@ func TestRules_stalled(t *testing.T) {
 	assert.Less(t, f.From, w.From+25*time.Minute)
 }
 
+// Is a busy controller polling or spinning? A poll every 5 minutes is no alarm, however many
+// objects there are; one of 10 ms is, and the cause says that it is a poll.
+func TestRules_spinning(t *testing.T) {
+	w := shortRun()
+	w.Objects, w.Slow, w.Spin = 10, w.Normal, 10*time.Millisecond
+	e := evaluateAll(t, w.scrapes(t))
+	f, ok := e.fired["RequeueSpinning"]
+	require.True(t, ok)
+	assert.Greater(t, f.From, w.From)
+	assert.Less(t, f.From, w.From+15*time.Minute)
+	assert.Less(t, f.To, w.To+10*time.Minute)
+	assert.NotContains(t, e.fired, "RequeueDeadlinesLate")
+	most := map[string]float64{}
+	for _, c := range e.panels["Wake-ups of an object"] {
+		most[c.Name] = slices.Max(c.Y)
+	}
+	t.Log(most)
+	assert.Greater(t, most["poll"], 5.0)
+	assert.Less(t, most["retry"], 0.1)
+	assert.Less(t, most["deadline"], 0.1)
+
+	w.Objects, w.Spin = 2000, 0
+	assert.NotContains(t, evaluateAll(t, w.scrapes(t)).fired, "RequeueSpinning")
+}
+
 // More polls than can be made; deadlines are acted on all the same.
 func TestRules_backlog(t *testing.T) {
 	w := shortRun()
@@ -95,7 +121,7 @@ func TestRules_say(t *testing.T) {
 		assert.NotEmpty(t, r.Annotations["description"], r.Alert)
 		assert.Contains(t, []string{"page", "ticket"}, r.Labels["severity"], r.Alert)
 	}
-	assert.Equal(t, 4, alerts)
+	assert.Equal(t, 5, alerts)
 }
 
 func TestDashboard_panels(t *testing.T) {
