@@ -8,7 +8,7 @@ import (
 // DeadlineOf returns the deadline start + timeout, or zero if there is none
 // (timeout <= 0 or a zero start): what [Plan.Timeout] waits for, as an instant. It
 // is for messages, for a timeout that has been handled, which is no more than
-// Upcoming(DeadlineOf(start, timeout)), and for the option of the same name of
+// Upcoming(DeadlineOf(start, timeout)), and for the answer of Options.Deadline in
 // package deadlinequeue. The sum saturates at the ends of time.Time.
 func DeadlineOf(start time.Time, timeout time.Duration) time.Time {
 	if start.IsZero() || timeout <= 0 {

@@ -15,20 +15,25 @@ const (
 //
 // The functions below are the rules of docs/semantics.md. They change the facts of
 // an entry and know no queue; where the entry stands follows from its facts (see
-// Queue.change). A deadline of an entry is never a spent one:
+// Queue.change). A deadline of an entry is never a spent one.
 //
-//	                        deadline and floor                     retry
-//	added, not processed    what Options.Deadline answers;         no more, unless the answer is spent
-//	                        the floor stays
-//	added, processed        kept apart in run.answer
-//	handed out at the       none, and that one is spent            what a failure will make it
-//	  deadline or after it
-//	decided                 the soonest of the plan that is not    if the plan names a spent one,
-//	                        spent; its floor                       what a failure will make it
-//	done: decided           as decided                             if it failed, and was for a
-//	done: failed            as handed out                          passed deadline
-//	done: neither           what Options.Deadline answers
-//	  in each case          or run.answer, if that is sooner
+//	what happens           deadline                  floor         spent              a retry
+//
+//	add, not processed     the answer                -             -                  no, unless the
+//	                                                                                  answer is spent
+//	add, processed         (the answer is kept)      -             -                  -
+//	hand-out, passed       none                      -             that deadline      (late)
+//	hand-out, not passed   -                         -             -                  (late if it was one)
+//	decide                 the earliest named        the plan's    the overdue one,   (late if the overdue
+//	                                                               if it is spent     one is spent)
+//	done, decided          -                         -             -                  if late and failed
+//	done, failed           -                         -             -                  if late
+//	done, neither          the answer                none          -                  no
+//	done, in each case     the answer that was       -             -                  -
+//	                       kept, if it is earlier
+//
+// The answer is that of Options.Deadline, none if it is spent; without the option an add
+// leaves the deadline and the retry as they are.
 type entry[T comparable] struct {
 	key      T
 	priority int
