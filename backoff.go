@@ -14,7 +14,7 @@ import (
 // the Backoff of k8s.io/apimachinery/pkg/util/wait. Where base is above the
 // ceiling, the ceiling wins, also for the first attempt; the exponential backoff of
 // cert-manager raises the ceiling to base instead. The delay saturates at the
-// longest time.Duration, about 292 years.
+// longest time.Duration, about 292 years, and the answer in the last second of time.Time.
 //
 // Try again once the clock has reached the answer; until then give it to [Plan.At],
 // next to the deadline that the wait must not sleep through.

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"github.com/requeue-go/requeue"
 )
 
@@ -32,15 +34,15 @@ func TestBackoff(t *testing.T) {
 		{"a negative base, no wait", 5, -time.Second, time.Minute, 0},
 	}
 	for _, tt := range tests {
-		equal(t, t0.Add(tt.want), requeue.Backoff(t0, tt.attempt, tt.base, tt.ceiling), tt.why)
+		assert.Equal(t, t0.Add(tt.want), requeue.Backoff(t0, tt.attempt, tt.base, tt.ceiling), tt.why)
 	}
-	zero(t, requeue.Backoff(time.Time{}, 3, time.Second, time.Minute), "never tried")
+	assert.Zero(t, requeue.Backoff(time.Time{}, 3, time.Second, time.Minute), "never tried")
 }
 
 func TestBackoff_passedRetryIsNotLost(t *testing.T) {
 	now := t0.Add(time.Minute)
 	retry := requeue.Backoff(t0, 1, 5*time.Second, time.Minute)
-	equal(t, 55*time.Second, requeue.From(now).At(retry).After())
-	equal(t, 55*time.Second, requeue.From(now).At(retry).Timeout(t0, 48*time.Hour).After())
-	equal(t, requeue.Immediate, requeue.From(t0).At(requeue.Backoff(t0, 1, 0, 0)).After(), "no base: at once")
+	assert.Equal(t, 55*time.Second, requeue.From(now).At(retry).After())
+	assert.Equal(t, 55*time.Second, requeue.From(now).At(retry).Timeout(t0, 48*time.Hour).After())
+	assert.Equal(t, requeue.Immediate, requeue.From(t0).At(requeue.Backoff(t0, 1, 0, 0)).After(), "no base: at once")
 }

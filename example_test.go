@@ -160,10 +160,14 @@ func ExamplePlan_At() {
 func ExampleDeadlineOf() {
 	started := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	now := started.Add(45 * time.Minute)
-	tasks := requeue.DeadlineOf(started, 40*time.Minute)
+	stopped := true // the status says so
 
-	fmt.Println("stopped at", tasks)
-	fmt.Println(requeue.From(now).Upcoming(tasks).Timeout(started, time.Hour).Decide())
+	plan := requeue.From(now).Timeout(started, time.Hour)
+	if !stopped {
+		plan = plan.Timeout(started, 40*time.Minute)
+	}
+	fmt.Println("stopped at", requeue.DeadlineOf(started, 40*time.Minute))
+	fmt.Println(plan.Decide())
 	fmt.Println(requeue.DeadlineOf(started, 0).IsZero(), "without a timeout")
 	// Output:
 	// stopped at 2026-01-01 00:40:00 +0000 UTC
@@ -223,10 +227,41 @@ func ExampleTimeOf() {
 
 // 10,000 objects polled every 5 minutes, at 100 ms each, are more than 2 workers
 // can do. At 80 % of their time they can poll each object every 625 s.
-func ExampleLoad_Interval() {
+func ExampleLoad_Stretch() {
 	load := requeue.Load{Objects: 10_000, Workers: 2, Service: 100 * time.Millisecond}
-	poll := max(5*time.Minute, load.Interval(0.8))
+	poll := load.Stretch(5*time.Minute, 0.8)
 	fmt.Println(poll)
 	// Output:
 	// 10m25s
+}
+
+// Work that is due is done now, without backing off: an interval since the last run.
+func ExamplePlan_Due() {
+	last := time.Date(2026, 1, 1, 10, 0, 0, 0, time.UTC)
+	due := last.Add(time.Hour)
+	fmt.Println(requeue.From(last.Add(50*time.Minute)).Due(due, 100*time.Millisecond).After())
+	fmt.Println(requeue.From(last.Add(3*time.Hour)).Due(due, 100*time.Millisecond).After())
+	// Output:
+	// 10m0s
+	// 100ms
+}
+
+// A poll that grows with the age: something new is looked at often, something that takes
+// hours every few minutes.
+func ExampleByAge() {
+	for _, age := range []time.Duration{5 * time.Second, 10 * time.Minute, 10 * time.Hour} {
+		fmt.Println(requeue.ByAge(age, 0.1, time.Second, 5*time.Minute))
+	}
+	// Output:
+	// 1s
+	// 1m0s
+	// 5m0s
+}
+
+// How long is left, for a message.
+func ExampleDecision_Left() {
+	now := time.Date(2026, 1, 1, 10, 0, 0, 0, time.UTC)
+	d := requeue.From(now).Every(time.Minute).Timeout(now.Add(-10*time.Minute), 15*time.Minute).Decide()
+	fmt.Printf("times out in %v\n", d.Left())
+	// Output: times out in 5m0s
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"github.com/requeue-go/requeue"
 )
 
@@ -53,5 +55,5 @@ func TestJitter_spreadsSimilarKeys(t *testing.T) {
 }
 
 func TestJitter_isTheSameInEveryProcess(t *testing.T) {
-	equal(t, 3628920530171*time.Nanosecond, requeue.Jitter(time.Hour, 0.1, "default/a"))
+	assert.Equal(t, 3628920530171*time.Nanosecond, requeue.Jitter(time.Hour, 0.1, "default/a"))
 }

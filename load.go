@@ -19,26 +19,27 @@ type Load struct {
 	Service time.Duration
 }
 
-// Interval returns the shortest poll interval at which polling every object
-// takes at most the given share of the workers' time:
+// Stretch returns the poll interval, or a longer one if polling every object so often would
+// take more than the given share of the workers' time:
 //
-//	Objects * Service / (Workers * utilization)
+//	max(poll, Objects * Service / (Workers * utilization))
 //
 // utilization is between 0 and 1, where 1 leaves nothing for events; 0.8 is a
-// good start. One above 1 counts as 1. The answer is 0, meaning unknown, if
-// utilization or any field is 0 or less (or NaN); so it can be used as it is in
+// good start. One above 1 counts as 1. The answer is poll if utilization or any field is 0
+// or less (or NaN), which is unknown. poll <= 0, no polling, stays no polling: the answer is 0.
+// It saturates at the longest time.Duration, about 292 years.
 //
-//	requeue.From(now).Every(max(poll, load.Interval(0.8)))
-//
-// where poll is positive: a poll of 0, no polling, would become one. Other answers
-// are positive, and saturate at the longest time.Duration.
-func (l Load) Interval(utilization float64) time.Duration {
-	if l.Objects <= 0 || l.Workers <= 0 || l.Service <= 0 || !(utilization > 0) {
+//	requeue.From(now).Every(load.Stretch(poll, 0.8))
+func (l Load) Stretch(poll time.Duration, utilization float64) time.Duration {
+	if poll <= 0 {
 		return 0
+	}
+	if l.Objects <= 0 || l.Workers <= 0 || l.Service <= 0 || !(utilization > 0) {
+		return poll
 	}
 	interval := math.Round(float64(l.Objects) * float64(l.Service) / (float64(l.Workers) * min(utilization, 1)))
 	if interval >= math.MaxInt64 {
 		return math.MaxInt64
 	}
-	return max(time.Duration(interval), 1)
+	return max(poll, time.Duration(interval))
 }

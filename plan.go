@@ -64,9 +64,9 @@ func (p Plan) Timeout(start time.Time, timeout time.Duration) Plan {
 // While t is ahead, the plan waits exactly until it. Once t is now or has
 // passed, it is overdue: [Plan.Expired] is true, and the plan waits as long again
 // as t is late, at least [Immediate] and at most one minute, until the caller has
-// acted and no longer names t. A deadline that has been handled and is still in
-// the object belongs in [Plan.Upcoming], or nowhere; an instant to look at the
-// object again that is no deadline, in [Plan.At].
+// acted and no longer names t. A deadline that has been handled belongs in no plan; an
+// instant to look at the object again that is no deadline, in [Plan.At]; work that is due,
+// in [Plan.Due].
 func (p Plan) Deadline(t time.Time) Plan {
 	p.add(t, 0)
 	return p
@@ -89,14 +89,35 @@ func (p Plan) At(t time.Time) Plan {
 	return p
 }
 
-// Upcoming adds an instant that matters only while it is ahead, such as the next
-// run of a schedule: until then it is a deadline, and once it is now or has
-// passed it is ignored. A zero t is ignored, too.
+// Due adds work that is due at t: an interval since the last run, a tick of a schedule, the
+// refresh of a cache. Until t it is a wait, exactly until t. Once t is now or has passed the
+// work is to be done now, so the wait is again, without backing off, until the caller names
+// the next t. again below [Immediate] counts as Immediate. It is no deadline: it never makes
+// the plan [Plan.Expired], it is not in [Decision].Deadline or Overdue, and its cause is
+// [CausePoll]. A zero t is ignored: work that was never done is for the caller to do.
+func (p Plan) Due(t time.Time, again time.Duration) Plan {
+	if t.IsZero() {
+		return p
+	}
+	wait := t.Sub(p.now)
+	if wait <= 0 {
+		wait = max(again, Immediate)
+	}
+	p.every(wait)
+	return p
+}
+
+// Upcoming adds an instant that matters only while it is ahead: the next run of a
+// schedule, computed from the plan's own now. Until then it is a deadline, and once it is
+// now or has passed it is ignored. A zero t is ignored, too.
 //
-// A plan of nothing but passed instants answers 0, which is right only if the
-// object needs no other look. The next run of a schedule must therefore be the
-// next after the plan's own now; an instant computed from an earlier reading may
-// have passed in between. Where it must be acted on, use [Plan.Deadline].
+// An instant that was computed from an earlier reading may have passed in between, and is
+// forgotten then. Where it must be acted on, use [Plan.Deadline] or [Plan.Due]. A timeout that
+// was handled is none of these: it is a fact of the object, and a plan does not name it:
+//
+//	if !handled {
+//		plan = plan.Timeout(start, timeout)
+//	}
 func (p Plan) Upcoming(t time.Time) Plan {
 	if t.After(p.now) {
 		p.add(t, 0)
@@ -132,7 +153,7 @@ func (p Plan) Decide() Decision {
 	after, cause := p.decide()
 	d := Decision{Now: p.now, After: after, Cause: cause, Deadline: p.ahead, Overdue: p.overdue}
 	if after > 0 && p.floor > 0 {
-		d.NotBefore = p.now.Add(p.floor)
+		d.NotBefore = p.now.Add(p.floor).Round(0) // an instant of the wall clock
 	}
 	return d
 }
@@ -152,12 +173,15 @@ func (p *Plan) timeout(start time.Time, timeout time.Duration) {
 	}
 }
 
-// add adds the deadline start + timeout, unless start is zero.
+// add adds the deadline start + timeout, unless either is zero.
 func (p *Plan) add(start time.Time, timeout time.Duration) {
 	if start.IsZero() {
 		return
 	}
 	t := start.Add(timeout)
+	if t.IsZero() {
+		return
+	}
 	if left := t.Sub(p.now); left > 0 {
 		// The wait decides, and the instant only where both waits saturate.
 		if p.until == 0 || left < p.until || left == p.until && t.Before(p.ahead) {
@@ -213,9 +237,19 @@ type Decision struct {
 	// handled: what Expired reports. It is zero if there is none.
 	Overdue time.Time
 	// NotBefore is the latest floor of the plan, if that is ahead, also where After
-	// ends later anyway; zero if there is none. It is for one who looks again sooner
-	// than After, as after an error.
+	// ends later anyway; zero if there is none, and if the plan waits for nothing. It is
+	// for one who looks again sooner than After, as after an error. It has no monotonic
+	// reading. A floor more than 292 years ahead counts as one in 292 years.
 	NotBefore time.Time
+}
+
+// Left returns how long Deadline is away from Now, for a message; 0 if there is no deadline
+// ahead. It saturates at about 292 years.
+func (d Decision) Left() time.Duration {
+	if d.Deadline.IsZero() {
+		return 0
+	}
+	return d.Deadline.Sub(d.Now)
 }
 
 // String returns the decision for a log line. It begins with what After waits for,

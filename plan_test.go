@@ -1,8 +1,11 @@
 package requeue_test
 
 import (
+	"math"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 
 	"github.com/requeue-go/requeue"
 )
@@ -44,9 +47,9 @@ func TestPlan_decide(t *testing.T) {
 		want := requeue.Decision{Now: t0, After: tt.after, Cause: tt.cause, Deadline: tt.deadline, Overdue: tt.overdue}
 		got := tt.plan.Decide()
 		got.NotBefore = time.Time{} // see TestDecision_NotBefore
-		equal(t, want, got, tt.why)
-		equal(t, tt.after, tt.plan.After(), tt.why)
-		equal(t, !tt.overdue.IsZero(), tt.plan.Expired(), tt.why)
+		assert.Equal(t, want, got, tt.why)
+		assert.Equal(t, tt.after, tt.plan.After(), tt.why)
+		assert.Equal(t, !tt.overdue.IsZero(), tt.plan.Expired(), tt.why)
 	}
 }
 
@@ -64,7 +67,72 @@ func TestDecision_NotBefore(t *testing.T) {
 		"none":                   {plan.Every(time.Hour), time.Time{}},
 		"alone it is no wake-up": {plan.NotBefore(floor), time.Time{}},
 	} {
-		equal(t, tt.want, tt.plan.Decide().NotBefore, why)
+		assert.Equal(t, tt.want, tt.plan.Decide().NotBefore, why)
+	}
+	now := time.Now()
+	assert.Equal(t, now.Add(time.Minute).Round(0), requeue.From(now).Every(1).NotBefore(now.Add(time.Minute)).Decide().NotBefore, "no monotonic reading")
+	year9999 := time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+	assert.Equal(t, t0.Add(forever), plan.Every(1).NotBefore(year9999).Decide().NotBefore, "292 years are all that fit")
+}
+
+func TestDecision_Left(t *testing.T) {
+	plan := requeue.From(t0)
+	assert.Equal(t, time.Minute, plan.Every(time.Second).Deadline(t0.Add(time.Minute)).Decide().Left())
+	assert.Equal(t, time.Minute, plan.Deadline(t0.Add(-time.Hour)).Deadline(t0.Add(time.Minute)).Decide().Left(), "of the one ahead")
+	assert.Zero(t, plan.Every(time.Second).Deadline(t0).Decide().Left(), "none is ahead")
+	assert.Zero(t, requeue.Decision{}.Left())
+	assert.Equal(t, forever, plan.Deadline(time.Unix(math.MaxInt64/2, 0)).Decide().Left())
+}
+
+// Work that is due: until then a wait, from then on at once, without backing off.
+func TestPlan_Due(t *testing.T) {
+	for _, tt := range []struct {
+		why       string
+		in, again time.Duration
+		want      time.Duration
+	}{
+		{"ahead: exactly until then", time.Hour, time.Second, time.Hour},
+		{"ahead by less than Immediate", 1, time.Second, requeue.Immediate},
+		{"now", 0, 100 * time.Millisecond, 100 * time.Millisecond},
+		{"overdue", -time.Second, 100 * time.Millisecond, 100 * time.Millisecond},
+		{"overdue for a year: it does not back off", -365 * 24 * time.Hour, 100 * time.Millisecond, 100 * time.Millisecond},
+		{"again at once", -time.Second, 0, requeue.Immediate},
+		{"a negative again", -time.Second, never, requeue.Immediate},
+	} {
+		plan := requeue.From(t0).Due(t0.Add(tt.in), tt.again)
+		assert.Equal(t, requeue.Decision{Now: t0, After: tt.want, Cause: requeue.CausePoll}, plan.Decide(), tt.why)
+		assert.False(t, plan.Expired(), tt.why)
+	}
+	plan := requeue.From(t0).Due(t0.Add(time.Minute), time.Second)
+	assert.Equal(t, time.Second, plan.Every(time.Second).After(), "the soonest of all waits wins")
+	assert.Equal(t, 30*time.Second, plan.Deadline(t0.Add(30*time.Second)).After())
+	assert.Equal(t, time.Hour, plan.NotBefore(t0.Add(time.Hour)).After(), "a floor holds it back")
+	assert.Zero(t, requeue.From(t0).Due(time.Time{}, time.Second).After(), "never done is for the caller")
+}
+
+// Three controllers whose work is due: what they wait by hand, and with Due.
+func TestPlan_Due_asInTheField(t *testing.T) {
+	const ms, second, minute, hour = time.Millisecond, time.Second, time.Minute, time.Hour
+	last := t0
+	// Kargo's warehouse: max(last + interval - now, 100 ms).
+	for _, now := range []time.Duration{0, minute, 5*minute - 50*ms, 5 * minute, hour} {
+		byHand := max(last.Add(5*minute).Sub(t0.Add(now)), 100*ms)
+		plan := requeue.From(t0.Add(now)).Due(last.Add(5*minute), 100*ms)
+		if left := 5*minute - now; left > 0 && left < 100*ms {
+			byHand = left // exactly when it is due
+		}
+		assert.Equal(t, byHand, plan.After(), now)
+	}
+	// A cron: the tick of 1:00 was missed, as the controller was away until 1:20. It is made up
+	// for at once; as an Upcoming it would be forgotten, as a Deadline it would wait a minute.
+	tick, now := t0.Add(hour), t0.Add(hour+20*minute)
+	assert.Equal(t, requeue.Immediate, requeue.From(now).Due(tick, 0).After())
+	assert.Zero(t, requeue.From(now).Upcoming(tick).After())
+	assert.Equal(t, minute, requeue.From(now).Deadline(tick).After())
+	// A cache is refreshed a minute before it is stale, and if that fails, every 10 s.
+	refresh := t0.Add(30*minute - minute)
+	for at, want := range map[time.Duration]time.Duration{0: 29 * minute, 29 * minute: 10 * second, hour: 10 * second} {
+		assert.Equal(t, want, requeue.From(t0.Add(at)).Due(refresh, 10*second).After(), at)
 	}
 }
 
@@ -73,15 +141,15 @@ func TestDecision_NotBefore(t *testing.T) {
 func TestPlan_checksAndWaitsOnOneReading(t *testing.T) {
 	for _, now := range []time.Duration{-time.Hour, 0, time.Minute - time.Millisecond, time.Minute, time.Minute + 1, time.Hour} {
 		plan := requeue.From(t0.Add(now)).Every(5*time.Minute).Timeout(t0, time.Minute)
-		equal(t, now >= time.Minute, plan.Expired(), now)
-		equal(t, requeue.Expired(t0, time.Minute, at(now)), plan.Expired(), now)
+		assert.Equal(t, now >= time.Minute, plan.Expired(), now)
+		assert.Equal(t, requeue.Expired(t0, time.Minute, at(now)), plan.Expired(), now)
 		if !plan.Expired() {
-			equal(t, min(5*time.Minute, time.Minute-now), plan.After(), now)
+			assert.Equal(t, min(5*time.Minute, time.Minute-now), plan.After(), now)
 		}
 	}
 	passed := requeue.From(t0).Upcoming(t0).At(t0).Every(time.Minute).NotBefore(t0)
-	equal(t, false, passed.Expired(), "nothing but deadlines counts")
-	equal(t, true, passed.Deadline(t0).NotBefore(t0.Add(time.Hour)).Expired(), "a floor holds back the look, not the deadline")
+	assert.False(t, passed.Expired(), "nothing but deadlines counts")
+	assert.True(t, passed.Deadline(t0).NotBefore(t0.Add(time.Hour)).Expired(), "a floor holds back the look, not the deadline")
 }
 
 func TestDecision_String(t *testing.T) {
@@ -101,12 +169,12 @@ func TestDecision_String(t *testing.T) {
 		"in 1m0s (not-before)": {After: time.Minute, Cause: requeue.CauseNotBefore},
 		"in 1m0s (deadline 2026-01-01T00:01:00Z, overdue 2025-12-31T23:00:00Z)": requeue.From(t0).Every(5 * time.Minute).Deadline(t0.Add(-time.Hour)).Deadline(t0.Add(time.Minute)).Decide(),
 	} {
-		equal(t, want, d.String())
+		assert.Equal(t, want, d.String())
 	}
 }
 
 func TestCause_String(t *testing.T) {
 	for cause, want := range []string{"none", "poll", "deadline", "overdue", "not-before", "Cause(5)"} {
-		equal(t, want, requeue.Cause(cause).String())
+		assert.Equal(t, want, requeue.Cause(cause).String())
 	}
 }

@@ -43,7 +43,8 @@ func NextRequeue(start time.Time, timeout, defaultInterval time.Duration, clock 
 // That is safe, the overdue rule of NextRequeue is made for it. [Plan.Expired] and
 // [Plan.After] decide both on one reading.
 func Expired(start time.Time, timeout time.Duration, clock Clock) bool {
-	return timeout > 0 && !start.IsZero() && !read(clock).Before(start.Add(timeout))
+	deadline := DeadlineOf(start, timeout)
+	return !deadline.IsZero() && !read(clock).Before(deadline)
 }
 
 // Soonest returns the shortest wait that is greater than 0, or 0 if there is

@@ -6,10 +6,9 @@ import (
 )
 
 // DeadlineOf returns the deadline start + timeout, or zero if there is none
-// (timeout <= 0 or a zero start): what [Plan.Timeout] waits for, as an instant. It
-// is for messages, for a timeout that has been handled, which is no more than
-// Upcoming(DeadlineOf(start, timeout)), and for the answer of Options.Deadline in
-// package deadlinequeue. The sum saturates at the ends of time.Time.
+// (timeout <= 0 or a zero start): what [Plan.Timeout] waits for, as an instant. Use it in
+// messages, and to answer Options.Deadline of package deadlinequeue. The sum saturates in
+// the last second of time.Time; one that is the zero time is no deadline.
 func DeadlineOf(start time.Time, timeout time.Duration) time.Time {
 	if start.IsZero() || timeout <= 0 {
 		return time.Time{}

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"github.com/requeue-go/requeue"
 )
 
@@ -31,10 +33,10 @@ func TestBetween(t *testing.T) {
 		{"no lifetime", 0, 0.5, 0},
 	}
 	for _, tt := range tests {
-		equal(t, t0.Add(tt.want), requeue.Between(t0, t0.Add(tt.lifetime), tt.fraction), tt.why)
+		assert.Equal(t, t0.Add(tt.want), requeue.Between(t0, t0.Add(tt.lifetime), tt.fraction), tt.why)
 	}
-	zero(t, requeue.Between(time.Time{}, t0, 0.5))
-	zero(t, requeue.Between(t0, time.Time{}, 0.5))
+	assert.Zero(t, requeue.Between(time.Time{}, t0, 0.5))
+	assert.Zero(t, requeue.Between(t0, time.Time{}, 0.5))
 }
 
 // Similar keys are spread evenly: of 10,000, each tenth of the range holds a
@@ -43,16 +45,16 @@ func TestBetween(t *testing.T) {
 // controller is updated.
 func TestTimeOf(t *testing.T) {
 	zoned := time.Date(2026, 1, 1, 6, 0, 0, 0, time.FixedZone("Almaty", 6*3600))
-	equal(t, t0, requeue.TimeOf(zoned), "in UTC")
-	equal(t, t0, requeue.TimeOf(&zoned))
+	assert.Equal(t, t0, requeue.TimeOf(zoned), "in UTC")
+	assert.Equal(t, t0, requeue.TimeOf(&zoned))
 	now := time.Now()
-	equal(t, now.Round(0).UTC(), requeue.TimeOf(now), "no monotonic reading")
+	assert.Equal(t, now.Round(0).UTC(), requeue.TimeOf(now), "no monotonic reading")
 
-	zero(t, requeue.TimeOf(nil))
-	zero(t, requeue.TimeOf((*time.Time)(nil)))
-	zero(t, requeue.TimeOf(time.Time{}))
-	zero(t, requeue.TimeOf((*apiTime)(nil)))
-	equal(t, t0, requeue.TimeOf(&apiTime{zoned}))
+	assert.Zero(t, requeue.TimeOf(nil))
+	assert.Zero(t, requeue.TimeOf((*time.Time)(nil)))
+	assert.Zero(t, requeue.TimeOf(time.Time{}))
+	assert.Zero(t, requeue.TimeOf((*apiTime)(nil)))
+	assert.Equal(t, t0, requeue.TimeOf(&apiTime{zoned}))
 }
 
 // apiTime is a time as metav1.Time is: IsZero accepts a nil pointer, UTC is the
@@ -62,8 +64,8 @@ type apiTime struct{ time.Time }
 func (t *apiTime) IsZero() bool { return t == nil || t.Time.IsZero() }
 
 func TestDeadlineOf(t *testing.T) {
-	equal(t, t0.Add(time.Minute), requeue.DeadlineOf(t0, time.Minute))
-	zero(t, requeue.DeadlineOf(t0, 0), "no timeout")
-	zero(t, requeue.DeadlineOf(t0, -time.Second), "a negative timeout is none")
-	zero(t, requeue.DeadlineOf(time.Time{}, time.Minute), "not started")
+	assert.Equal(t, t0.Add(time.Minute), requeue.DeadlineOf(t0, time.Minute))
+	assert.Zero(t, requeue.DeadlineOf(t0, 0), "no timeout")
+	assert.Zero(t, requeue.DeadlineOf(t0, -time.Second), "a negative timeout is none")
+	assert.Zero(t, requeue.DeadlineOf(time.Time{}, time.Minute), "not started")
 }

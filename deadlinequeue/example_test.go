@@ -154,7 +154,7 @@ func ExampleController_Load() {
 	dq := deadlinequeue.For(reconcile.Func(nil), deadlinequeue.Options[reconcile.Request]{})
 
 	const poll = 5 * time.Minute
-	interval := max(poll, dq.Load().Interval(0.8)) // no reconcile measured yet
+	interval := dq.Load().Stretch(poll, 0.8) // no reconcile measured yet
 	fmt.Println(interval)
 	// Output: 5m0s
 }

@@ -32,9 +32,9 @@ func (l *load) done(service int64) {
 // processed), the workers, and the mean time from Get to Done of the last
 // reconciles. Workers is the most that have been in Get or between Get and Done
 // at one time. A field that is not known yet is
-// 0, and Interval then is 0, too:
+// 0, and Stretch then answers poll:
 //
-//	requeue.From(now).Every(max(poll, q.Load().Interval(0.8)))
+//	requeue.From(now).Every(q.Load().Stretch(poll, 0.8))
 //
 // polls less often as soon as polling would take more than 80 % of the workers.
 func (q *Queue[T]) Load() requeue.Load {

@@ -140,7 +140,7 @@ func TestOldestEvery(t *testing.T) {
 func TestLoad(t *testing.T) {
 	inBubble(t, deadlinequeue.Options[string]{}, func(t *testing.T, q *deadlinequeue.Queue[string], p *probe) {
 		assert.Equal(t, requeue.Load{}, q.Load())
-		assert.Zero(t, q.Load().Interval(0.8), "unknown")
+		assert.Equal(t, time.Minute, q.Load().Stretch(time.Minute, 0.8), "unknown")
 		time.Sleep(time.Second) // not part of what follows
 		q.Add("a")
 		q.Add("b")

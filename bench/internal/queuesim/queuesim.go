@@ -746,7 +746,7 @@ func DeadlineQueue() Policy {
 func AdaptivePoll() Policy {
 	return Policy{Name: "deadlinequeue, adaptive", open: func(s Scenario, of deadlineOf) queue {
 		q, load := deadlineQueue(s, of)
-		q.poll = func(wanted time.Duration) time.Duration { return max(wanted, load().Interval(0.8)) }
+		q.poll = func(wanted time.Duration) time.Duration { return load().Stretch(wanted, 0.8) }
 		return q
 	}}
 }

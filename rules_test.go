@@ -1,10 +1,6 @@
-// Package rules tests the core as a user sees it: each rule of docs/semantics.md, and
-// what public controllers compute by hand. It is apart from the core so that nobody who
-// imports that has to do with the assertion library.
-package rules
+package requeue_test
 
 import (
-	"math"
 	"sync"
 	"testing"
 	"time"
@@ -17,18 +13,6 @@ import (
 )
 
 // The rules of docs/semantics.md, a test each.
-
-var t0 = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// at is a clock that stands at t0 + offset.
-func at(offset time.Duration) requeue.Clock {
-	return testingclock.NewFakePassiveClock(t0.Add(offset))
-}
-
-const (
-	forever = time.Duration(math.MaxInt64)
-	never   = time.Duration(math.MinInt64)
-)
 
 func TestRule01_clockIsReadOnceADecision(t *testing.T) {
 	reads := 0
@@ -199,6 +183,12 @@ func TestRule07_arithmeticSaturates(t *testing.T) {
 	end := time.Unix(1<<63-62135596801, 999999999) // the last instant of time.Time
 	assert.Equal(t, time.Minute, requeue.From(t0).Timeout(end, forever).Every(time.Minute).After())
 	assert.False(t, requeue.DeadlineOf(end, forever).Before(end.Add(-time.Second)))
+	assert.False(t, requeue.Backoff(end, 1, forever, 0).Before(end.Add(-time.Second)))
+	sumIsZero := time.Time{}.Add(-time.Hour) // and an hour
+	assert.Zero(t, requeue.DeadlineOf(sumIsZero, time.Hour))
+	assert.False(t, requeue.From(t0).Timeout(sumIsZero, time.Hour).Expired())
+	assert.False(t, requeue.Expired(sumIsZero, time.Hour, at(0)))
+	assert.Zero(t, requeue.From(t0).Timeout(sumIsZero, time.Hour).After())
 }
 
 func TestRule08_persistedAndMonotonicTimesBothWork(t *testing.T) {
@@ -276,7 +266,9 @@ func TestRule10_allocatesNothing(t *testing.T) {
 		"Between":                   func() { instant = requeue.Between(started, started.Add(time.Hour), 0.8) },
 		"Jitter":                    func() { wait = requeue.Jitter(time.Hour, 0.1, "default/some-object") },
 		"TimeOf":                    func() { instant = requeue.TimeOf(&started) },
-		"Load":                      func() { wait = load.Interval(0.8) },
+		"Due, Left":                 func() { wait = requeue.From(started).Due(t0, time.Minute).Deadline(t0.Add(1)).Decide().Left() },
+		"ByAge":                     func() { wait = requeue.ByAge(time.Hour, 0.1, time.Second, time.Minute) },
+		"Load":                      func() { wait = load.Stretch(time.Minute, 0.8) },
 	} {
 		assert.Zero(t, testing.AllocsPerRun(100, f), name)
 	}
@@ -284,14 +276,4 @@ func TestRule10_allocatesNothing(t *testing.T) {
 	assert.NotZero(t, wait)
 	assert.NotZero(t, instant)
 	assert.NotZero(t, decision)
-}
-
-// fivePartPlan is a plan with a part of each kind.
-func fivePartPlan(now time.Time) requeue.Plan {
-	return requeue.From(now).
-		Every(5*time.Minute).
-		Timeout(t0, 10*time.Minute).
-		Deadline(t0.Add(time.Hour)).
-		Upcoming(t0.Add(30 * time.Minute)).
-		NotBefore(now.Add(10 * time.Second))
 }

@@ -1,4 +1,4 @@
-package rules
+package requeue_test
 
 import (
 	"encoding/json"
