@@ -381,7 +381,7 @@ func (w watched) show() shown {
 		"from": spanOf(w.From), "trouble": spanOf(w.To - w.From), "samples": whole(w.Samples),
 	}}
 	var rows [][]string
-	for _, alert := range []string{"RequeueDeadlinesLate", "RequeueDeadlinesLateSlowBurn", "RequeueQueueStalled", "RequeueBacklog"} {
+	for _, alert := range []string{"RequeueDeadlinesLate", "RequeueDeadlinesLateSlowBurn", "RequeueSpinning", "RequeueQueueStalled", "RequeueBacklog"} {
 		row := []string{"`" + alert + "`", "", ""}
 		if f, ok := w.Fired[alert]; ok {
 			row[1], row[2] = spanOf(f.From-w.From), spanOf(f.To-w.To)
