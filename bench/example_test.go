@@ -17,6 +17,8 @@ func Example() {
 	// storm        queues to which all objects are added every 10 minutes
 	// herd         queues whose deadlines all pass at one instant
 	// failing      queues with objects that fail for ever
+	// outage       queues whose reconciles fail: a dependency that is away, an outage, conflicts
+	// moved        queues in overload, whose deadlines events move
 	// restart      queues to which all objects come by one list
 	// queuecost    what the queues cost: CPU, memory, longest pauses
 	// scale        10,000 to 1,000,000 objects that wait: CPU a wake-up, memory

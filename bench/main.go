@@ -1,7 +1,7 @@
 // Command bench measures what requeue and deadlinequeue gain and cost, beside what
 // controllers do without them. Run it in the root of a clone:
 //
-//	go run ./bench            measures all, about eleven minutes
+//	go run ./bench            measures all, about ten minutes
 //	go run ./bench -list      says what there is
 //	go run ./bench -run race  measures some
 //

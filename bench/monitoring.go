@@ -140,7 +140,8 @@ func (w watched) scrapes(t *testing.T) (samples []sample) {
 	return samples
 }
 
-// scrape reads the metrics of controller-runtime's registry.
+// scrape reads the metrics of controller-runtime's registry, but for those of queues that
+// other tests have run.
 func scrape(t *testing.T) (samples []sample) {
 	t.Helper()
 	families, err := ctrlmetrics.Registry.Gather()
@@ -153,6 +154,9 @@ func scrape(t *testing.T) (samples []sample) {
 			base := map[string]string{"job": "controller", "namespace": "default", "instance": "controller-0"}
 			for _, l := range m.GetLabel() {
 				base[l.GetName()] = l.GetValue()
+			}
+			if name, ok := base["name"]; ok && name != t.Name() {
+				continue
 			}
 			add := func(suffix string, value float64, more ...string) {
 				b := labels.NewBuilder(labels.FromMap(base)).Set(model.MetricNameLabel, f.GetName()+suffix)
@@ -381,7 +385,7 @@ func (w watched) show() shown {
 		"from": spanOf(w.From), "trouble": spanOf(w.To - w.From), "samples": whole(w.Samples),
 	}}
 	var rows [][]string
-	for _, alert := range []string{"RequeueDeadlinesLate", "RequeueDeadlinesLateSlowBurn", "RequeueQueueStalled", "RequeueBacklog"} {
+	for _, alert := range []string{"RequeueDeadlinesLate", "RequeueDeadlinesLateSlowBurn", "RequeueSpinning", "RequeueQueueStalled", "RequeueBacklog"} {
 		row := []string{"`" + alert + "`", "", ""}
 		if f, ok := w.Fired[alert]; ok {
 			row[1], row[2] = spanOf(f.From-w.From), spanOf(f.To-w.To)

@@ -65,12 +65,13 @@ func tell(ctx context.Context, plan requeue.Plan) time.Duration {
 	return plan.After()
 }
 
-// inVirtualTime runs a controller of controller-runtime until stop is called or the time
-// is over. arrive sends the events of a watch.
+// inVirtualTime runs a controller of controller-runtime, with the name of the test, until
+// stop is called or the time is over. arrive sends the events of a watch.
 func inVirtualTime(t *testing.T, length time.Duration, workers int, ours bool, arrive func(create func(name string)),
 	reconcileOne func(ctx context.Context, name string, stop func()) (time.Duration, error),
 ) {
 	t.Helper()
+	name := t.Name()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), length)
 		defer stop()
@@ -86,7 +87,7 @@ func inVirtualTime(t *testing.T, length time.Duration, workers int, ours bool, a
 			dq := deadlinequeue.For(options.Reconciler, deadlinequeue.Options[reconcile.Request]{})
 			options.Reconciler, options.NewQueue = dq, dq.NewQueue
 		}
-		c, err := controller.NewTypedUnmanaged("bench", options)
+		c, err := controller.NewTypedUnmanaged(name, options)
 		if err != nil {
 			t.Fatal(err)
 		}

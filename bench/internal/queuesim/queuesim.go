@@ -136,8 +136,11 @@ func (s Scenario) distance() time.Duration {
 	return max(10*time.Minute, time.Duration(atLeast))
 }
 
+// firstBackoff is the first wait of the rate limiter.
+const firstBackoff = 5 * time.Millisecond
+
 func (s Scenario) limiter() workqueue.TypedRateLimiter[reconcile.Request] {
-	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](5*time.Millisecond, s.Backoff)
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackoff, s.Backoff)
 }
 
 // Report is what was measured of one policy in one scenario. Hand-outs of objects
@@ -523,8 +526,8 @@ func (r *run) handedOut(o *object, now time.Time) (acted, failed bool) {
 	defer r.mu.Unlock()
 	due := !o.deadline.IsZero() && !now.Before(o.deadline)
 	if o.failing || due && r.writeFails(o, now) {
-		o.retry = now.Add(r.scenario.Service + min(5*time.Millisecond<<o.failures, r.scenario.Backoff))
-		o.failures = min(o.failures+1, 30)
+		o.failures++
+		o.retry = requeue.Backoff(now.Add(r.scenario.Service), o.failures, firstBackoff, r.scenario.Backoff)
 		if !now.Before(r.from) {
 			r.report.Reconciles++
 			r.report.Failures++

@@ -213,12 +213,13 @@ func TestRun_failing(t *testing.T) {
 	assert.GreaterOrEqual(t, float64(ours.Failures), 0.9*float64(exact.Failures), "failures: these are served, too")
 }
 
-// The limiter decides when a write is tried again, and the backlog does not.
+// A write that failed does not wait in the backlog.
 func TestRun_writesFail(t *testing.T) {
 	long(t)
 	ours := queuesim.Run(t, queuesim.Outages(), queuesim.DeadlineQueue())
 	servesAll(t, ours)
-	assert.LessOrEqual(t, ours.AfterOutage.P99, ours.Limiter.P99+time.Second)
+	// 63 hand-outs of others until one that finds out, and then the deadlines of 30 s.
+	assert.LessOrEqual(t, ours.AfterOutage.P99, ours.Limiter.P99+10*time.Second)
 	s := queuesim.Conflicting()
 	ours = queuesim.Run(t, s, queuesim.DeadlineQueue())
 	servesAll(t, ours)

@@ -48,8 +48,8 @@ func FailingForEver() Scenario {
 func FailingBeside(share float64) Scenario {
 	s := FailingForEver()
 	s.Name = fmt.Sprintf("failing, events take %v %%", 100*share)
-	s.Objects, s.Distance, s.Finish, s.Poll = 16_000, 100*time.Hour, 0, 10*time.Hour
-	s.Events = time.Duration(80 / share * float64(time.Second)).Round(time.Second)
+	s.Objects, s.Distance, s.Finish, s.Poll = 8000, 100*time.Hour, 0, 10*time.Hour
+	s.Events = time.Duration(40 / share * float64(time.Second)).Round(time.Second)
 	s.Measured = 20 * time.Minute
 	return s
 }
