@@ -14,6 +14,7 @@ import (
 	"github.com/requeue-go/requeue"
 	"github.com/requeue-go/requeue/deadlinequeue"
 	v1 "github.com/requeue-go/requeue/examples/promotion/v1alpha1"
+	"github.com/requeue-go/requeue/retry"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -66,6 +67,11 @@ var (
 	lastTry  time.Time
 	failures int
 
+	req     ctrl.Request
+	ready   bool
+	limiter *retry.Limiter[reconcile.Request]
+	waits   *retry.Limiter[reconcile.Request]
+
 	plan requeue.Plan
 )
 
@@ -94,6 +100,7 @@ var (
 
 	pipelineTimeout, tasksTimeout, finallyTimeout time.Duration
 	finallyStarted                                time.Time
+	tasksTimedOut                                 bool
 )
 
 // Kargo.
