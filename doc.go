@@ -8,7 +8,7 @@
 // instant matter to that answer:
 //
 //   - a poll: look again after an interval ([Plan.Every]) or at an instant
-//     ([Plan.At]), whatever happens;
+//     ([Plan.At], [Plan.Due]), whatever happens;
 //   - a deadline: an instant that must be acted on when it passes, usually a
 //     start and a timeout ([Plan.Timeout], [Plan.Deadline]; [Plan.Upcoming] where
 //     it matters only until it passes);
@@ -34,8 +34,8 @@
 //
 //   - instants: [DeadlineOf] a timeout, [Between] two others (a renewal), [Backoff]
 //     after a failure, [TimeOf] an optional field of an API object;
-//   - intervals: [Jitter] keeps the polls of many objects apart, and
-//     [Load.Interval] is the shortest that the workers can keep up with;
+//   - intervals: [Jitter] keeps the polls of many objects apart, [Load.Stretch] polls no
+//     more often than the workers can keep up with, and [ByAge] less often what takes long;
 //   - [Soonest] merges the answers of sub-reconcilers.
 //
 // # What the answer means
@@ -61,6 +61,8 @@
 // number of goroutines. What computes allocates nothing of its own. Arithmetic
 // saturates: no duration and no instant gives a wrong sign, an overflow or a
 // panic.
+//
+// Package retry has the one thing with state: a rate limiter that knows deadlines.
 //
 // The rules in full, with their sources, are in docs/semantics.md of the
 // repository.

@@ -143,9 +143,10 @@ func TestImport_movesNothing(t *testing.T) {
 		sum                []string // of what go.sum gains lines, beside those that the clock alone brings
 	}{
 		"the core into an empty module": {
-			imports: []string{core},
+			imports: []string{core, core + "/retry"},
 			mod:     []string{core + " " + version, "k8s.io/utils " + utils + " // indirect"},
-			sum:     []string{core},
+			// go mod tidy keeps the checksums of what the tests of an import need.
+			sum: []string{core, "github.com/stretchr/testify", "github.com/davecgh/go-spew", "github.com/pmezard/go-difflib", "gopkg.in/yaml.v3", "gopkg.in/check.v1", "github.com/stretchr/objx"},
 		},
 		"the core beside testify, rapid and utils": {
 			packages: []string{"github.com/stretchr/testify/mock", "github.com/stretchr/testify/require", "pgregory.net/rapid", "k8s.io/utils/clock/testing"},

@@ -18,7 +18,7 @@ import (
 type wait struct {
 	kind waitKind
 	t    time.Time     // start, instant or floor
-	d    time.Duration // interval or timeout
+	d    time.Duration // interval or timeout, or the wait of what is due
 }
 
 type waitKind uint8
@@ -29,6 +29,7 @@ const (
 	deadline
 	upcoming
 	again
+	due
 	notBefore
 	waitKinds
 )
@@ -47,6 +48,8 @@ func (w wait) add(p *requeue.Plan) requeue.Plan {
 		return p.Upcoming(w.t)
 	case again:
 		return p.At(w.t)
+	case due:
+		return p.Due(w.t, w.d)
 	default:
 		return p.NotBefore(w.t)
 	}
@@ -62,6 +65,9 @@ func (w wait) instant() *big.Int {
 
 // none reports whether w asks for nothing: rule 3.
 func (w wait) none() bool {
+	if w.kind == timeout && w.instant().Cmp(nanos(time.Time{})) == 0 { // start and timeout sum up to the zero time
+		return true
+	}
 	return (w.kind == every || w.kind == timeout) && w.d <= 0 || w.kind != every && w.t.IsZero()
 }
 
@@ -122,7 +128,9 @@ func decide(now time.Time, waits []wait) (a answer) {
 		switch {
 		case w.kind == notBefore:
 			a.floor = max(a.floor, saturated(left))
-		case w.kind == again:
+		case w.kind == due && passed: // again, without backing off
+			take(w.d, requeue.CausePoll)
+		case w.kind == due, w.kind == again:
 			take(until, requeue.CausePoll)
 		case !passed:
 			take(until, requeue.CauseDeadline)
@@ -167,9 +175,14 @@ func check(t require.TestingT, now time.Time, waits []wait) {
 	requireInstant(t, want.overdue, got.Overdue, "the overdue deadline")
 	want.Deadline, want.Overdue = got.Deadline, got.Overdue
 	if want.floor > 0 && want.After > 0 {
-		want.NotBefore = now.Add(want.floor)
+		want.NotBefore = now.Add(want.floor).Round(0)
 	}
 	require.Equal(t, want.Decision, got)
+	left := time.Duration(0)
+	if want.deadline != nil {
+		left = saturated(new(big.Int).Sub(want.deadline, nanos(now)))
+	}
+	require.Equal(t, left, got.Left())
 	require.Equal(t, got.After, plan.After())
 	require.Equal(t, want.expired, plan.Expired())
 
@@ -287,11 +300,11 @@ func TestNextRequeue_isAPlan(t *testing.T) {
 		require.Equal(t, requeue.From(now).Every(interval).Timeout(start, timeout).After(), got)
 
 		left := new(big.Int).Sub(wait{kind: 1, t: start, d: timeout}.instant(), nanos(now))
-		expired := timeout > 0 && !start.IsZero() && left.Sign() <= 0
+		expired := !wait{kind: 1, t: start, d: timeout}.none() && left.Sign() <= 0
 		require.Equal(t, expired, requeue.Expired(start, timeout, clock))
 
 		deadline := requeue.DeadlineOf(start, timeout)
-		require.Equal(t, timeout <= 0 || start.IsZero(), deadline.IsZero())
+		require.Equal(t, wait{kind: 1, t: start, d: timeout}.none(), deadline.IsZero())
 		require.Equal(t, requeue.From(now).Timeout(start, timeout).Decide(), requeue.From(now).Deadline(deadline).Decide())
 	})
 }
@@ -326,7 +339,51 @@ func TestBetween_staysInside(t *testing.T) {
 	})
 }
 
-// FuzzPlan holds a plan of six waits against the model. Times are seconds and
+func TestByAge_isAShare(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		age, fraction := durations().Draw(t, "age"), rapid.Float64().Draw(t, "fraction")
+		least, most := durations().Draw(t, "least"), durations().Draw(t, "most")
+		want := new(big.Float).Mul(big.NewFloat(float64(age)), big.NewFloat(fraction))
+		atLeast := max(least, requeue.Immediate)
+		got := requeue.ByAge(age, fraction, least, most)
+		switch {
+		case age <= 0 || fraction <= 0 || want.Cmp(big.NewFloat(float64(atLeast))) < 0 || most < atLeast:
+			require.InDelta(t, float64(atLeast), float64(got), 1)
+		case want.Cmp(big.NewFloat(float64(most))) > 0:
+			require.Equal(t, most, got)
+		default:
+			share, _ := want.Float64()
+			require.InDelta(t, share, float64(got), max(1, share*1e-6)) // rounded to the nanosecond
+		}
+	})
+}
+
+func TestStretch_isTheFormula(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := requeue.Load{
+			Objects: rapid.Int().Draw(t, "objects"), Workers: rapid.IntRange(-1, 1000).Draw(t, "workers"),
+			Service: durations().Draw(t, "service"),
+		}
+		poll, utilization := durations().Draw(t, "poll"), rapid.Float64Range(-1, 2).Draw(t, "utilization")
+		got := l.Stretch(poll, utilization)
+		if poll <= 0 {
+			require.Zero(t, got)
+			return
+		}
+		require.GreaterOrEqual(t, got, poll)
+		if l.Objects <= 0 || l.Workers <= 0 || l.Service <= 0 || utilization <= 0 {
+			require.Equal(t, poll, got)
+			return
+		}
+		want := new(big.Float).Mul(big.NewFloat(float64(l.Objects)), big.NewFloat(float64(l.Service)))
+		want.Quo(want, new(big.Float).Mul(big.NewFloat(float64(l.Workers)), big.NewFloat(min(utilization, 1))))
+		interval, _ := want.Float64()
+		interval = max(float64(poll), min(interval, math.MaxInt64))
+		require.InDelta(t, interval, float64(got), max(1, interval*1e-6)) // rounded to the nanosecond
+	})
+}
+
+// FuzzPlan holds a plan of seven waits against the model. Times are seconds and
 // nanoseconds around a base that has a monotonic reading; bit i of wallOnly
 // takes it from the i-th time.
 func FuzzPlan(f *testing.F) {
@@ -362,6 +419,7 @@ func FuzzPlan(f *testing.F) {
 			{kind: deadline, t: time9999(dueSeconds, dueNanos, 2)},
 			{kind: upcoming, t: time9999(aheadSeconds, aheadSeconds, 3)},
 			{kind: again, t: time9999(aheadSeconds, dueNanos, 3)},
+			{kind: due, t: time9999(dueSeconds, floorNanos, 4), d: time.Duration(limit)},
 			{kind: notBefore, t: time9999(floorNanos, floorNanos, 4)},
 		})
 	})
