@@ -156,7 +156,7 @@ func moves(q *queue, known objects, item string, deadline time.Time) {
 }
 
 func TestWallClock_hasTwoReadings(t *testing.T) {
-	withWallClock(t, func(t *testing.T, c *wallClock, _ *queue, _ *probe, known objects) {
+	withWallClock(t, func(t *testing.T, c *wallClock, _ *queue, _ *probe, _ objects) {
 		before := c.Now()
 		for _, ahead := range []time.Duration{time.Hour, -time.Hour} {
 			c.ahead.Store(int64(ahead))
@@ -289,7 +289,7 @@ func TestWallClock_aStepBeforeDone(t *testing.T) {
 
 // A step back, while the key is processed: the deadline is ahead again.
 func TestWallClock_aStepBackSpendsNothing(t *testing.T) {
-	withWallClock(t, func(_ *testing.T, c *wallClock, q *queue, p *probe, known objects) {
+	withWallClock(t, func(_ *testing.T, c *wallClock, q *queue, p *probe, _ objects) {
 		time.Sleep(30 * time.Minute)
 		q.Add("a")
 		p.takes("a")
@@ -409,7 +409,7 @@ func TestWallClock_aFakeClockMovesWaitsToo(t *testing.T) {
 // and nothing loops.
 func TestWallClock_steppedAllTheTime(t *testing.T) {
 	for seed := range uint64(20) {
-		withWallClock(t, func(t *testing.T, c *wallClock, q *queue, p *probe, known objects) {
+		withWallClock(t, func(t *testing.T, c *wallClock, q *queue, p *probe, _ objects) {
 			r := rand.New(rand.NewPCG(seed, 0))
 			deadlines := map[string]time.Time{} // by the wall clock
 			draw := func(item string) {

@@ -48,29 +48,27 @@ type run struct {
 	queue func(*deadlinequeue.Controller[request]) newQueue
 }
 
-func (r run) until(t *testing.T, one reconcileFunc) *deadlinequeue.Controller[request] {
+func (r run) until(t *testing.T, one reconcileFunc) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	dq := deadlinequeue.For(reconcile.Func(func(ctx context.Context, r request) (reconcile.Result, error) {
 		return one(ctx, r.Name, stop)
 	}), r.options)
-	queue := newQueue(dq.NewQueue)
-	if r.queue != nil {
-		queue = r.queue(dq)
+	if r.queue == nil {
+		r.queue = func(dq *deadlinequeue.Controller[request]) newQueue { return dq.NewQueue }
 	}
-	start(t, ctx, "test", dq, queue, r.events, r.log)
+	start(ctx, t, dq, r.queue(dq), r.events, r.log)
 	synctest.Wait()
-	return dq
 }
 
 // start runs a controller until the context is done.
-func start(t *testing.T, ctx context.Context, name string, r reconcile.Reconciler, queue newQueue, events events, log logr.LogSink) {
+func start(ctx context.Context, t *testing.T, r reconcile.Reconciler, queue newQueue, events events, log logr.LogSink) {
 	t.Helper()
 	if log == nil {
 		log = logr.Discard().GetSink()
 	}
-	c, err := controller.NewTypedUnmanaged(name, controller.Options{
+	c, err := controller.NewTypedUnmanaged("test", controller.Options{
 		NewQueue:           queue,
 		RateLimiter:        workqueue.DefaultTypedControllerRateLimiter[request](),
 		SkipNameValidation: ptr.To(true),
@@ -163,7 +161,7 @@ func (f failing) theirs(t *testing.T) (late time.Duration, looks int) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		started := time.Now()
-		start(t, ctx, "test", reconcile.Func(func(context.Context, request) (reconcile.Result, error) {
+		start(ctx, t, reconcile.Func(func(context.Context, request) (reconcile.Result, error) {
 			looks++
 			if requeue.From(time.Now()).Timeout(started, f.timeout).Expired() {
 				late = time.Since(started.Add(f.timeout))
@@ -208,7 +206,7 @@ func TestController_aFailingReconcilerKeepsItsDeadline(t *testing.T) {
 func TestController_anErrorThatIsNil(t *testing.T) {
 	late, looks := failing{timeout: time.Hour, end: func(ctx context.Context, _ int, plan requeue.Plan) (reconcile.Result, error) {
 		deadlinequeue.Tell(ctx, plan)
-		var patch func() error = func() error { return nil }
+		patch := func() error { return nil }
 		return reconcile.Result{}, patch()
 	}}.run(t)
 	assert.Zero(t, late)
@@ -325,7 +323,7 @@ func TestController_aLostLeader(t *testing.T) {
 				time.Sleep(30 * time.Second)
 				lost()
 			}()
-			start(t, ctx, "test", observed, dq.NewQueue, list("a"), nil)
+			start(ctx, t, observed, dq.NewQueue, list("a"), nil)
 			require.NoError(t, ended)
 			assert.Zero(t, dq.Load().Objects, "nothing is left of it")
 		}
@@ -366,7 +364,7 @@ func TestController_anotherQueue(t *testing.T) {
 				return reconcile.Result{}, nil
 			}), one)
 			var failed error
-			start(t, ctx, "test", reconcile.Func(func(ctx context.Context, r request) (reconcile.Result, error) {
+			start(ctx, t, reconcile.Func(func(ctx context.Context, r request) (reconcile.Result, error) {
 				defer stop()
 				result, err := dq.Reconcile(ctx, r)
 				failed = err

@@ -148,7 +148,7 @@ func TestRule3_theWaitForAnEndedDeadlineStays(t *testing.T) {
 
 // An event does not put a ready key at the end of those that are ready.
 func TestRule3_anEventKeepsThePlace(t *testing.T) {
-	withObjects(t, options{OldestEvery: 2}, func(_ *testing.T, q *queue, p *probe, known objects) {
+	withObjects(t, options{OldestEvery: 2}, func(_ *testing.T, _ *queue, p *probe, known objects) {
 		p.priority(-100, 0, "old", "other")
 		known.due("old", time.Hour)
 		p.priority(-100, 0, "old")

@@ -89,13 +89,13 @@ func ExampleQueue_Decide() {
 
 	started := time.Now()
 	looks := 0
-	sync := func(string) (requeue.Decision, error) {
+	sync := func(string) requeue.Decision {
 		looks++
 		plan := requeue.From(time.Now()).Every(time.Minute).Timeout(started, 20*time.Millisecond)
 		if plan.Expired() {
-			return requeue.Decision{}, nil // acted on, nothing to wait for
+			return requeue.Decision{} // acted on, nothing to wait for
 		}
-		return plan.Decide(), nil
+		return plan.Decide()
 	}
 
 	queue.Add("default/job")
@@ -104,16 +104,12 @@ func ExampleQueue_Decide() {
 		if shutdown {
 			break
 		}
-		decision, err := sync(key)
+		decision := sync(key)
 		queue.Decide(key, decision)
-		switch {
-		case err != nil:
-			queue.AddRateLimited(key)
-		case decision.After > 0:
-			queue.Forget(key)
+		queue.Forget(key)
+		if decision.After > 0 {
 			queue.AddAfter(key, decision.After)
-		default:
-			queue.Forget(key)
+		} else {
 			queue.ShutDown()
 		}
 		queue.Done(key)
@@ -136,7 +132,7 @@ func ExampleTell() {
 
 // What woke the object, for a log line.
 func ExampleCause() {
-	dq := deadlinequeue.For(reconcile.Func(func(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
+	dq := deadlinequeue.For(reconcile.Func(func(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 		fmt.Println("reconciling for:", deadlinequeue.Cause(ctx))
 		return reconcile.Result{}, nil
 	}), deadlinequeue.Options[reconcile.Request]{})
