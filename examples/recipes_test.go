@@ -180,8 +180,8 @@ func lookAsTekton(o *object, tasks func(requeue.Plan) requeue.Plan) (requeue.Pla
 
 // controllers are the ways in which a look is called, until the context is done: the object is
 // added once, and at each instant of pokes.
-var controllers = map[string]func(t *testing.T, ctx context.Context, pokes []time.Time, look func(context.Context) time.Duration){
-	"client-go": func(_ *testing.T, ctx context.Context, pokes []time.Time, look func(context.Context) time.Duration) {
+var controllers = map[string]func(ctx context.Context, t *testing.T, pokes []time.Time, look func(context.Context) time.Duration){
+	"client-go": func(ctx context.Context, _ *testing.T, pokes []time.Time, look func(context.Context) time.Duration) {
 		q := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]())
 		poke(ctx, pokes, func() { q.Add("object") })
 		go func() {
@@ -200,12 +200,12 @@ var controllers = map[string]func(t *testing.T, ctx context.Context, pokes []tim
 			q.Done(key)
 		}
 	},
-	"controller-runtime": func(t *testing.T, ctx context.Context, pokes []time.Time, look func(context.Context) time.Duration) {
-		runController(t, ctx, pokes, controller.Options{Reconciler: looking(look)})
+	"controller-runtime": func(ctx context.Context, t *testing.T, pokes []time.Time, look func(context.Context) time.Duration) {
+		runController(ctx, t, pokes, controller.Options{Reconciler: looking(look)})
 	},
-	"deadlinequeue": func(t *testing.T, ctx context.Context, pokes []time.Time, look func(context.Context) time.Duration) {
+	"deadlinequeue": func(ctx context.Context, t *testing.T, pokes []time.Time, look func(context.Context) time.Duration) {
 		dq := deadlinequeue.For[reconcile.Request](looking(look), deadlinequeue.Options[reconcile.Request]{})
-		runController(t, ctx, pokes, controller.Options{Reconciler: dq, NewQueue: dq.NewQueue})
+		runController(ctx, t, pokes, controller.Options{Reconciler: dq, NewQueue: dq.NewQueue})
 	},
 }
 
@@ -215,7 +215,7 @@ func looking(look func(context.Context) time.Duration) reconcile.Reconciler {
 	})
 }
 
-func runController(t *testing.T, ctx context.Context, pokes []time.Time, o controller.Options) {
+func runController(ctx context.Context, t *testing.T, pokes []time.Time, o controller.Options) {
 	o.SkipNameValidation, o.UsePriorityQueue = ptr.To(true), ptr.To(true)
 	o.LogConstructor = func(*reconcile.Request) logr.Logger { return logr.Discard() }
 	o.RateLimiter = workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]()
@@ -256,7 +256,7 @@ func (r recipe) run(t *testing.T, kind string, before time.Duration, restart boo
 		}
 		for _, span := range spans {
 			ctx, stop := context.WithTimeout(t.Context(), span)
-			controllers[kind](t, ctx, pokes, func(ctx context.Context) time.Duration {
+			controllers[kind](ctx, t, pokes, func(ctx context.Context) time.Duration {
 				o.looks++
 				plan, after := r.look(o)
 				deadlinequeue.Tell(ctx, plan)
