@@ -32,20 +32,23 @@ const (
 var handledWays = []struct {
 	name     string
 	clientGo bool
-	wait     func(start time.Time) time.Duration
+	wait     func(start time.Time, handled bool) time.Duration
 }{
 	{"by hand, client-go's `AddAfter`", true, soonerByHand},
 	{"by hand, controller-runtime's `RequeueAfter`", false, soonerByHand},
-	{"`Timeout` and `Timeout`", false, func(start time.Time) time.Duration {
+	{"`Timeout` and `Timeout`", false, func(start time.Time, _ bool) time.Duration {
 		return requeue.From(time.Now()).Timeout(start, firstTimeout).Timeout(start, secondTimeout).After()
 	}},
-	{"`Upcoming` and `Timeout`", false, func(start time.Time) time.Duration {
-		first := requeue.DeadlineOf(start, firstTimeout)
-		return requeue.From(time.Now()).Upcoming(first).Timeout(start, secondTimeout).After()
+	{"`Timeout`, and the first until it was handled", false, func(start time.Time, handled bool) time.Duration {
+		plan := requeue.From(time.Now()).Timeout(start, secondTimeout)
+		if !handled {
+			plan = plan.Timeout(start, firstTimeout)
+		}
+		return plan.After()
 	}},
 }
 
-func soonerByHand(start time.Time) time.Duration {
+func soonerByHand(start time.Time, _ bool) time.Duration {
 	return min(time.Until(start.Add(firstTimeout)), time.Until(start.Add(secondTimeout)))
 }
 
@@ -57,7 +60,7 @@ func measureHandled(m *measuring) (h handled) {
 	return h
 }
 
-func runHandled(t *testing.T, name string, clientGo bool, wait func(start time.Time) time.Duration) handledWay {
+func runHandled(t *testing.T, name string, clientGo bool, wait func(start time.Time, handled bool) time.Duration) handledWay {
 	t.Helper()
 	way := handledWay{Name: name, Lost: true}
 	var mu sync.Mutex // guards way and start
@@ -69,7 +72,8 @@ func runHandled(t *testing.T, name string, clientGo bool, wait func(start time.T
 		if start.IsZero() {
 			start = time.Now()
 		}
-		if requeue.Expired(start, firstTimeout, nil) {
+		handled := requeue.Expired(start, firstTimeout, nil)
+		if handled {
 			way.Reconciles++
 		}
 		if requeue.Expired(start, secondTimeout, nil) {
@@ -77,7 +81,7 @@ func runHandled(t *testing.T, name string, clientGo bool, wait func(start time.T
 			stop()
 			return 0
 		}
-		return wait(start)
+		return wait(start, handled)
 	}
 	const length = secondTimeout + afterwards
 	if clientGo {
@@ -126,7 +130,7 @@ func (h handled) show() shown {
 		rows = append(rows, []string{w.Name, whole(w.Reconciles), late})
 		p.Rows = append(p.Rows, unquoted(w.Name))
 		looks.Y = append(looks.Y, float64(w.Reconciles))
-		s.values[[]string{"clientgo", "controllerruntime", "timeout", "upcoming"}[i]+".reconciles"] = whole(w.Reconciles)
+		s.values[[]string{"clientgo", "controllerruntime", "timeout", "handled"}[i]+".reconciles"] = whole(w.Reconciles)
 	}
 	p.Dots = []series{looks}
 	s.values["table"] = table([]string{"waits", "reconciles", "the second deadline"}, rows...)

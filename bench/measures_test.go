@@ -87,14 +87,14 @@ func TestAway(t *testing.T) {
 func TestHandled(t *testing.T) {
 	h := measureHandled(measuringFor(t))
 	require.Len(t, h, 4)
-	hot, lost, timeouts, upcoming := h[0], h[1], h[2], h[3]
+	hot, lost, timeouts, handled := h[0], h[1], h[2], h[3]
 	assert.Greater(t, hot.Reconciles, 50_000, "a reconcile every 50 ms for 50 minutes")
 	assert.True(t, lost.Lost)
 	assert.False(t, timeouts.Lost)
 	assert.InDelta(t, 60, timeouts.Reconciles, 15, "17 in the first minute, then one a minute")
-	assert.False(t, upcoming.Lost)
-	assert.Equal(t, 2, upcoming.Reconciles, "at the first deadline, and at the second")
-	assert.LessOrEqual(t, upcoming.Late, 0.1)
+	assert.False(t, handled.Lost)
+	assert.Equal(t, 2, handled.Reconciles, "at the first deadline, and at the second")
+	assert.LessOrEqual(t, handled.Late, 0.1)
 }
 
 func TestQueueCost_small(t *testing.T) {
