@@ -50,6 +50,7 @@ type entry[T comparable] struct {
 
 	state      state
 	processing bool  // handed out and not Done
+	added      bool  // since the last hand-out
 	retry      bool  // the last reconcile was for a passed deadline, and failed
 	tries      uint8 // how often in a row
 	cause      cause // of what it waits for or is ready for, but for the deadline
@@ -105,8 +106,9 @@ type run[T comparable] struct {
 
 // addition is what an add says of a key.
 type addition struct {
-	wait     int64 // 0: ready now
-	limited  bool  // the wait is the rate limiter's
+	waits    bool // it is ready after a wait, the sooner of these; else now
+	wait     int64
+	limit    int64 // the rate limiter's
 	priority int
 	seq      uint64 // the place of one that comes now
 	asked    bool   // Options.Deadline was asked
@@ -131,27 +133,23 @@ func (e *entry[T]) unspent(answer int64) int64 {
 // passed, and it is to wait all the same, the deadline counts from the end of the
 // wait on: a requeue that comes after Done would be a hot loop.
 func (e *entry[T]) begin(a *addition, now instant) {
-	if a.wait > 0 && a.answer <= now.wall {
-		e.floor = saturatingAdd(now.wall, a.wait)
+	if a.waits && a.answer <= now.wall {
+		e.floor = saturatingAdd(now.wall, min(a.wait, a.limit))
 	}
 }
 
 // add is an add.
 func (e *entry[T]) add(a *addition, now instant) {
 	raised := a.priority > e.priority
-	switch {
-	case e.state == idle, e.state == waiting && e.soft == never: // the first since the hand-out
-		e.priority, e.soft = a.priority, never
-		e.come(a.seq)
-	case raised:
-		e.priority = a.priority
+	if !e.added || raised {
+		e.priority, e.added = a.priority, true
 		e.come(a.seq)
 	}
 	if !e.processing && e.hears(a) {
 		e.replace(a)
 	}
 	switch {
-	case a.wait <= 0 && !a.limited:
+	case !a.waits:
 		e.addNow(a, now, raised)
 	case e.state != ready:
 		e.addWait(a, now)
@@ -196,8 +194,8 @@ func (e *entry[T]) addNow(a *addition, now instant, raised bool) {
 
 func (e *entry[T]) addWait(a *addition, now instant) {
 	over, why := now.after(a.wait), causePoll
-	if a.limited {
-		over, why = max(over, now.after(now.until(e.floor))), causeRetry
+	if limited := now.after(max(a.limit, now.until(e.floor))); limited < over {
+		over, why = limited, causeRetry
 	}
 	if e.state = waiting; over < e.soft {
 		e.soft, e.cause = over, why
@@ -225,13 +223,13 @@ func (e *entry[T]) handOut(now instant, seq uint64) run[T] {
 		e.deadline, e.spent, e.tries = never, e.deadline, 0
 	}
 	r.late = r.urgent
-	e.state, e.soft, e.processing = idle, never, true
+	e.state, e.soft, e.processing, e.added = idle, never, true, false
 	return r
 }
 
 // add is an add while the key is processed.
 func (r *run[T]) add(a *addition) {
-	if r.failed = r.failed || a.limited; a.asked {
+	if r.failed = r.failed || a.limit != never; a.asked {
 		r.answer = a.answer
 	}
 }

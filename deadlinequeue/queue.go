@@ -133,11 +133,14 @@ func (q *Queue[T]) AddWithOpts(o priorityqueue.AddOpts, items ...T) {
 }
 
 func (q *Queue[T]) add(item T, o priorityqueue.AddOpts) {
-	a := addition{wait: int64(o.After), limited: o.RateLimited, priority: ptr.Deref(o.Priority, 0), answer: never}
-	if !q.askCallers(item, &a) {
+	a := addition{waits: o.After > 0 || o.RateLimited, wait: never, limit: never, priority: ptr.Deref(o.Priority, 0), answer: never}
+	if o.After > 0 {
+		a.wait = int64(o.After)
+	}
+	if !q.askCallers(item, o.RateLimited, &a) {
 		return
 	}
-	timed := a.wait > 0 || a.limited || a.asked || q.metrics != nil
+	timed := a.waits || a.asked || q.metrics != nil
 	var t time.Time
 	if timed {
 		t = q.clock.Now()
@@ -151,7 +154,7 @@ func (q *Queue[T]) add(item T, o priorityqueue.AddOpts) {
 	if timed {
 		now = q.observe(t)
 	}
-	if a.wait > 0 {
+	if a.waits && min(a.wait, a.limit) > 0 {
 		q.metrics.retried()
 	}
 	q.merge(item, &a, now)
@@ -163,21 +166,19 @@ func (q *Queue[T]) add(item T, o priorityqueue.AddOpts) {
 // askCallers asks the rate limiter and Options.Deadline about an add, where that is of
 // use. They are the caller's code, hence not under the lock. It reports whether the queue
 // takes the add.
-func (q *Queue[T]) askCallers(item T, a *addition) bool {
-	if !a.limited && q.deadline == nil {
+func (q *Queue[T]) askCallers(item T, limited bool, a *addition) bool {
+	if !limited && q.deadline == nil {
 		return true
 	}
-	open, ask := q.asks(item, a.limited || a.wait > 0)
+	open, ask := q.asks(item, a.waits)
 	if !open {
 		return false
 	}
 	if ask {
 		a.asked, a.answer = true, q.ask(item)
 	}
-	if a.limited {
-		if limited := int64(q.limiter.When(item)); a.wait <= 0 || limited < a.wait {
-			a.wait = limited
-		}
+	if limited {
+		a.limit = int64(max(q.limiter.When(item), 0))
 	}
 	return true
 }
@@ -188,7 +189,7 @@ func (q *Queue[T]) merge(item T, a *addition, now instant) {
 	if e.processing {
 		q.running[e.place-1].add(a)
 	}
-	if e.state == ready && a.priority <= e.priority && (e.processing || !e.hears(a)) {
+	if e.state == ready && e.added && a.priority <= e.priority && (e.processing || !e.hears(a)) {
 		return // most often, and nothing new
 	}
 	a.seq = q.order.number()

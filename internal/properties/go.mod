@@ -3,6 +3,7 @@ module github.com/requeue-go/requeue/internal/properties
 go 1.26.0
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/requeue-go/requeue v0.1.0
 	github.com/requeue-go/requeue/deadlinequeue v0.1.0
 	github.com/stretchr/testify v1.12.1
