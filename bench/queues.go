@@ -22,7 +22,7 @@ var (
 	knowing  = slices.Concat(sameWait, careful)
 	everyone = slices.Concat([]queuesim.Policy{queuesim.FixedInterval()}, knowing)
 	timers   = slices.Concat(sameWait, []queuesim.Policy{queuesim.OutsideTimer(), queuesim.LowTimer(), queuesim.KeptTimer(), queuesim.DeadlineQueue()})
-	adaptive = slices.Concat(everyone, []queuesim.Policy{queuesim.AdaptivePoll()})
+	adaptive = slices.Concat(everyone, []queuesim.Policy{queuesim.Strict(), queuesim.AdaptivePoll()})
 	restarts = slices.Concat(sameWait, []queuesim.Policy{queuesim.KeptPriority(), queuesim.OutsideTimer(), queuesim.LowTimer(), queuesim.DeadlineQueue()})
 	known    = []queuesim.Policy{queuesim.OutsideTimer(), queuesim.LowTimer(), queuesim.DeadlineQueue()}
 )
@@ -108,5 +108,5 @@ var policyKeys = map[string]string{
 	queuesim.FixedInterval().Name: "fixed", queuesim.ExactRequeue().Name: "exact", queuesim.PriorityQueue().Name: "controllerruntime",
 	queuesim.KeptPriority().Name: "kept", queuesim.RaisedPriority().Name: "raised", queuesim.OutsideTimer().Name: "timer",
 	queuesim.LowTimer().Name: "low", queuesim.KeptTimer().Name: "kepttimer",
-	queuesim.DeadlineQueue().Name: "queue", queuesim.AdaptivePoll().Name: "adaptive",
+	queuesim.DeadlineQueue().Name: "queue", queuesim.Strict().Name: "strict", queuesim.AdaptivePoll().Name: "adaptive",
 }

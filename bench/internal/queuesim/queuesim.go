@@ -739,7 +739,15 @@ func (t *timers) reset(key reconcile.Request, at time.Time) {
 // reconcile but the last of an object.
 func DeadlineQueue() Policy {
 	return Policy{Name: "deadlinequeue", open: func(s Scenario, of deadlineOf) queue {
-		q, _ := deadlineQueue(s, of)
+		q, _ := deadlineQueue(s, of, 0)
+		return q
+	}}
+}
+
+// Strict is [DeadlineQueue] without the hand-outs for what has been ready longest.
+func Strict() Policy {
+	return Policy{Name: "deadlinequeue, strict", open: func(s Scenario, of deadlineOf) queue {
+		q, _ := deadlineQueue(s, of, -1)
 		return q
 	}}
 }
@@ -748,7 +756,7 @@ func DeadlineQueue() Policy {
 // workers' time.
 func AdaptivePoll() Policy {
 	return Policy{Name: "deadlinequeue, adaptive", open: func(s Scenario, of deadlineOf) queue {
-		q, load := deadlineQueue(s, of)
+		q, load := deadlineQueue(s, of, 0)
 		q.poll = func(wanted time.Duration) time.Duration { return load().Stretch(wanted, 0.8) }
 		return q
 	}}
@@ -806,11 +814,11 @@ func priorityQueue(s Scenario, priority func(requeue.Decision) *int) (queue, pri
 	}, q
 }
 
-func deadlineQueue(s Scenario, of deadlineOf) (queue, func() requeue.Load) {
+func deadlineQueue(s Scenario, of deadlineOf, oldestEvery int) (queue, func() requeue.Load) {
 	if !s.Known {
 		of = nil
 	}
-	q := deadlinequeue.New("", deadlinequeue.Options[reconcile.Request]{RateLimiter: s.limiter(), Deadline: of})
+	q := deadlinequeue.New("", deadlinequeue.Options[reconcile.Request]{RateLimiter: s.limiter(), Deadline: of, OldestEvery: oldestEvery})
 	return queue{
 		TypedInterface: q,
 		get:            q.GetWithPriority,
