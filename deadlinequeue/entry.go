@@ -121,9 +121,12 @@ func (e *entry[T]) due() int64 { return max(e.deadline, e.floor) }
 // passed reports whether the deadline has passed.
 func (e *entry[T]) passed(now instant) bool { return e.deadline != never && e.due() <= now.wall }
 
+// isSpent reports whether an answer of Options.Deadline is the deadline that is spent.
+func (e *entry[T]) isSpent(answer int64) bool { return answer == e.spent && answer != never }
+
 // unspent returns an answer of Options.Deadline, or never if that is spent.
 func (e *entry[T]) unspent(answer int64) int64 {
-	if answer == e.spent {
+	if e.isSpent(answer) {
 		return never
 	}
 	return answer
@@ -166,15 +169,13 @@ func (e *entry[T]) come(seq uint64) {
 
 // hears reports whether the answer of Options.Deadline to an add says something new.
 func (e *entry[T]) hears(a *addition) bool {
-	spent := a.answer == e.spent && a.answer != never // what a retry is for
-	return a.asked && (e.unspent(a.answer) != e.deadline || e.retry && !spent)
+	return a.asked && (e.unspent(a.answer) != e.deadline || e.retry && !e.isSpent(a.answer))
 }
 
 // replace puts a new answer in the place of the deadline. If that is not the one that
 // the key is a retry for, it is none any more.
 func (e *entry[T]) replace(a *addition) {
-	spent := a.answer == e.spent && a.answer != never
-	if e.deadline = e.unspent(a.answer); e.retry && !spent {
+	if e.deadline = e.unspent(a.answer); e.retry && !e.isSpent(a.answer) {
 		e.retry, e.tries, e.seq = false, 0, a.seq
 	}
 }

@@ -10,7 +10,7 @@ import (
 //	running           while it is processed
 //	waits             while it waits, by the end of its wait; but not if that is a wait for the
 //	                  deadline, which wakes it then
-//	ahead             besides, by its deadline, until that has passed, whatever else it does
+//	ahead             also, by its deadline, until that has passed, whatever else it does
 //	a room of order   while it is ready and not processed
 //
 // An entry that is idle and not processed stands nowhere: Done forgets it.
