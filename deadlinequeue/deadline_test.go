@@ -157,6 +157,26 @@ func TestRule3_anEventKeepsThePlace(t *testing.T) {
 	})
 }
 
+// Nor behind those of its priority, whatever the event says of the deadline.
+func TestRule3_anEventKeepsThePlaceInItsPriority(t *testing.T) {
+	withObjects(t, options{OldestEvery: -1}, func(_ *testing.T, q *queue, p *probe, known objects) {
+		q.Add("a")
+		q.Add("b")
+		known.due("a", time.Hour)
+		q.Add("a")
+		delete(known, "a")
+		q.Add("a")
+		p.serves("a", "b")
+	})
+	inBubble(t, options{}, func(_ *testing.T, q *queue, p *probe) {
+		for _, item := range []string{"a", "b", "a"} { // the same wait again
+			q.AddAfter(item, time.Second)
+		}
+		time.Sleep(time.Second)
+		p.serves("a", "b")
+	})
+}
+
 // A timeout is shortened, so that the deadline is over at once, and before the last look.
 // No hand-out was for it.
 func TestSpent_isAFactOfADeadlineAndNotOfATime(t *testing.T) {
