@@ -239,7 +239,8 @@ func main() {
 }
 `
 
-// queueProgram is a program around both snippets, with the queue.
+// queueProgram is a program around the snippets with the limiter and the queue. A manager
+// needs an API server, so SETUP is compiled and not called.
 const queueProgram = `package main
 
 import (
@@ -248,31 +249,54 @@ import (
 	"fmt"
 	"time"
 
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/requeue-go/requeue"
 	"github.com/requeue-go/requeue/deadlinequeue"
+	"github.com/requeue-go/requeue/retry"
 )
 
-type reconciler struct {
-	Clock requeue.Clock
-	err   error
+var started = time.Now()
+
+type reconciler struct{ Clock requeue.Clock }
+
+func (r reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	plan := requeue.From(r.Clock.Now()).Every(5*time.Minute).Timeout(started, 200*time.Millisecond)
+	if plan.Expired() {
+		fmt.Println("timed out, for:", deadlinequeue.Cause(ctx))
+		return reconcile.Result{}, nil
+	}
+	func() {
+LIMITER
+	}()
+TELL
+	return reconcile.Result{}, errors.New("not yet")
 }
 
-func (r reconciler) step(context.Context, any) error { return r.err }
-
-func reconcile(ctx context.Context, r reconciler, obj any, started time.Time, timeout time.Duration) (ctrl.Result, error) {
-SNIPPET
+func setup(r reconciler, mgr ctrl.Manager) (err error) {
+SETUP
+	return err
 }
 
 func main() {
-	started := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	clock := requeue.ClockFunc(func() time.Time { return started.Add(30 * time.Second) })
-	for _, err := range []error{nil, errors.New("not yet")} {
-		result, err := reconcile(context.Background(), reconciler{clock, err}, nil, started, 2*time.Minute)
-		fmt.Println(result.RequeueAfter, result.Priority != nil, err)
+	_ = setup
+	dq := deadlinequeue.For(reconciler{requeue.ClockFunc(time.Now)}, deadlinequeue.Options[reconcile.Request]{})
+	slow := workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Hour, time.Hour)
+	queue := dq.NewQueue("rehearsal", slow)
+	queue.Add(reconcile.Request{})
+	for range 2 {
+		req, _ := queue.Get()
+		if _, err := dq.Reconcile(context.Background(), req); err != nil {
+			fmt.Println(err)
+			queue.AddRateLimited(req)
+		}
+		queue.Done(req)
 	}
+	queue.ShutDown()
 }
 `
 
@@ -283,9 +307,8 @@ func TestRehearsal(t *testing.T) {
 		t.Skip("compiles controller-runtime once more: three minutes; set REHEARSAL=1")
 	}
 	blocks := snippets(t)
-	require.Len(t, blocks, 3, "before, after and the queue")
-	after, queue := blocks[1], blocks[2]
-	plan, _, _ := strings.Cut(after, "\n")
+	require.Len(t, blocks, 4, "before, after, the limiter and the queue")
+	after, limiter, queue := blocks[1], blocks[2], blocks[3]
 
 	c := consumer{serve(t), t.TempDir()}
 	write := func(name, text string) {
@@ -301,8 +324,12 @@ func TestRehearsal(t *testing.T) {
 	assert.Equal(t, "{1m30s} <nil>\ntimed out\n{0s} <nil>\n", c.run(t, "run", "./core"))
 
 	c.run(t, "get", "github.com/requeue-go/requeue/deadlinequeue@"+version)
-	queue = strings.Replace(queue, "\n", "\n_ = options\n", 1)
-	write("queue/main.go", strings.Replace(queueProgram, "SNIPPET", plan+"\n"+queue, 1))
+	setup, tell, found := strings.Cut(queue, "\n// and in the reconciler")
+	require.True(t, found)
+	_, tell, _ = strings.Cut(tell, "\n")
+	write("queue/main.go", strings.NewReplacer(
+		"SETUP", strings.ReplaceAll(setup, "v1.Promotion", "v1.Pod"), "TELL", tell, "LIMITER", limiter,
+	).Replace(queueProgram))
 	c.run(t, "mod", "tidy")
-	assert.Equal(t, "1m30s true <nil>\n0s true not yet\n", c.run(t, "run", "./queue"))
+	assert.Equal(t, "not yet\ntimed out, for: deadline\n", c.run(t, "run", "./queue"))
 }
