@@ -78,7 +78,8 @@ type finding struct {
 
 type fix = analysis.SuggestedFix
 
-// rules looks at each function of the package.
+// rules looks at each function of the package. From then on the program is only read: the
+// analyzers of the rules run in parallel.
 func (p *program) rules() {
 	for _, fn := range p.funcs {
 		if len(fn.Blocks) == 0 || p.skipped(fn.Pos()) {
@@ -92,6 +93,7 @@ func (p *program) rules() {
 		p.overflows(fn)
 		p.nils(fn, all)
 	}
+	slices.SortStableFunc(p.findings, func(a, b finding) int { return cmp.Compare(a.pos, b.pos) })
 }
 
 func (p *program) report(f finding) {
@@ -108,7 +110,6 @@ func (p *program) report(f finding) {
 
 // tell reports the findings of a rule that no comment has accepted.
 func (p *program) tell(pass *analysis.Pass, r Rule) {
-	slices.SortStableFunc(p.findings, func(a, b finding) int { return cmp.Compare(a.pos, b.pos) })
 	for _, f := range p.findings {
 		if f.rule != r.Code || !f.pos.IsValid() || p.skipped(f.pos) || p.accepted(f) {
 			continue
