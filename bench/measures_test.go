@@ -75,9 +75,9 @@ func TestErroring(t *testing.T) {
 
 // No retry starves the healthy ones.
 func TestAway(t *testing.T) {
-	for _, ours := range []bool{false, true} {
-		a := away{After: time.Minute, Objects: 100}
-		a.run(t, ours)
+	for _, queue := range []string{controllerRuntimeName, oursName, knownName} {
+		a := away{Queue: queue, After: time.Minute, Objects: 100}
+		a.run(t)
 		assert.GreaterOrEqual(t, a.Last, 9.9, "they take 10 s themselves")
 		assert.LessOrEqual(t, a.Last, 40.0)
 		assert.GreaterOrEqual(t, a.Reconciles, a.Objects)

@@ -71,6 +71,18 @@ func inVirtualTime(t *testing.T, length time.Duration, workers int, ours bool, a
 	reconcileOne func(ctx context.Context, name string, stop func()) (time.Duration, error),
 ) {
 	t.Helper()
+	var dq *deadlinequeue.Options[reconcile.Request]
+	if ours {
+		dq = &deadlinequeue.Options[reconcile.Request]{}
+	}
+	withQueueOf(t, length, workers, dq, arrive, reconcileOne)
+}
+
+// withQueueOf is inVirtualTime with the options of our queue, nil for controller-runtime's.
+func withQueueOf(t *testing.T, length time.Duration, workers int, dq *deadlinequeue.Options[reconcile.Request],
+	arrive func(create func(name string)), reconcileOne func(ctx context.Context, name string, stop func()) (time.Duration, error),
+) {
+	t.Helper()
 	name := t.Name()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), length)
@@ -83,9 +95,9 @@ func inVirtualTime(t *testing.T, length time.Duration, workers int, ours bool, a
 				return reconcile.Result{RequeueAfter: after}, err
 			}),
 		}
-		if ours {
-			dq := deadlinequeue.For(options.Reconciler, deadlinequeue.Options[reconcile.Request]{})
-			options.Reconciler, options.NewQueue = dq, dq.NewQueue
+		if dq != nil {
+			told := deadlinequeue.For(options.Reconciler, *dq)
+			options.Reconciler, options.NewQueue = told, told.NewQueue
 		}
 		c, err := controller.NewTypedUnmanaged(name, options)
 		if err != nil {
