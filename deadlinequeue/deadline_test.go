@@ -448,6 +448,28 @@ func TestRetries_goAfterPassedDeadlines(t *testing.T) {
 	})
 }
 
+// A step has failed for an hour when its timeout passes. What fails then is tried again soon.
+func TestRetries_atTheDeadlineTheLimiterBeginsAnew(t *testing.T) {
+	inBubble(t, options{RateLimiter: limiter[string]()}, func(t *testing.T, q *queue, p *probe) {
+		deadline := time.Now().Add(time.Hour)
+		q.Add("a")
+		for time.Now().Before(deadline) {
+			item, _ := q.Get()
+			if time.Now().Before(deadline) {
+				fails(q, item, requeue.From(time.Now()).Deadline(deadline))
+			}
+		}
+		assert.Zero(t, time.Since(deadline))
+		for _, wait := range []time.Duration{5 * time.Millisecond, 10 * time.Millisecond} {
+			fails(q, "a", requeue.From(time.Now()).Deadline(deadline))
+			time.Sleep(wait - 1)
+			p.lenIs(0)
+			time.Sleep(time.Nanosecond)
+			p.takes("a")
+		}
+	})
+}
+
 // A key that an event gives another deadline is no retry any more.
 func TestRetries_endWithTheirDeadline(t *testing.T) {
 	for name, event := range map[string]func(objects){

@@ -249,22 +249,34 @@ func (q *Queue[T]) Get() (item T, shutdown bool) {
 
 // GetWithPriority is Get and returns the item's priority, too.
 func (q *Queue[T]) GetWithPriority() (item T, priority int, shutdown bool) {
+	item, priority, passed, shutdown := q.get()
+	if passed {
+		// To act on a deadline is another thing than what has failed before: a conflict
+		// there must not wait as long as an hour of failures has earned.
+		q.limiter.Forget(item)
+	}
+	return item, priority, shutdown
+}
+
+// get is GetWithPriority, and reports whether the item is handed out for a passed deadline.
+func (q *Queue[T]) get() (item T, priority int, passed, shutdown bool) {
 	t := q.clock.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for {
 		if q.shuttingDown && !q.draining {
-			return item, 0, true
+			return item, 0, false, true
 		}
 		now := q.observe(t)
 		q.wakeUp(now)
 		if e := q.order.next(); e != nil {
+			passed := e.passed(now)
 			q.handOut(e, now)
 			q.arm(now)
-			return e.key, e.priority, false
+			return e.key, e.priority, passed, false
 		}
 		if q.shuttingDown && q.readyCount == 0 {
-			return item, 0, true
+			return item, 0, false, true
 		}
 		q.getters++
 		q.load.working(q.getters + len(q.running))

@@ -389,6 +389,7 @@ func (m *twin) take(now reading, k *fact) {
 	k.forPassed = k.urgent
 	if k.due(now) {
 		k.spent, k.failures = k.deadline, 0
+		delete(m.limited, k.key)
 	}
 	k.ready, k.added, k.processing = false, false, true
 	k.told, k.limited, k.answer = nil, false, time.Time{}
