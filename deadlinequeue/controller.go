@@ -43,7 +43,7 @@ func (c *Controller[T]) NewQueue(controllerName string, limiter workqueue.TypedR
 	}
 	is := &current[T]{name: controllerName, queue: New(controllerName, o)}
 	if was := c.current.Swap(is); was != nil && !was.queue.ShuttingDown() {
-		is.wrong = fmt.Errorf("deadlinequeue: the controllers %q and %q were given one Controller; call For for each", was.name, controllerName)
+		is.wrong = fmt.Errorf("deadlinequeue: the controllers %q and %q were given one Controller; call For for each, also for one that is started again before its queue was shut down", was.name, controllerName)
 		c.current.Store(is)
 	}
 	return is.queue
@@ -53,35 +53,35 @@ func (c *Controller[T]) NewQueue(controllerName string, limiter workqueue.TypedR
 // controller is not the one that NewQueue has made, it does not call the reconciler and
 // returns an error that says so. It is terminal, as another try would not help.
 func (c *Controller[T]) Reconcile(ctx context.Context, key T) (reconcile.Result, error) {
-	q, cause, err := c.start(key)
+	q, handOut, cause, err := c.start(key)
 	if err != nil {
 		return reconcile.Result{}, reconcile.TerminalError(err)
 	}
 	rec := &recorder{cause: cause}
 	defer func() { // also for a panic, which controller-runtime makes an error
 		if plan, told := rec.get(); told {
-			q.Decide(key, plan.Decide())
+			q.decideFor(key, handOut, plan.Decide())
 		}
 	}()
 	return c.reconciler.Reconcile(context.WithValue(ctx, recorderKey{}, rec), key)
 }
 
 // start looks for the hand-out that a reconcile is for.
-func (c *Controller[T]) start(key T) (*Queue[T], cause, error) {
+func (c *Controller[T]) start(key T) (q *Queue[T], handOut uint64, why cause, err error) {
 	is := c.current.Load()
 	if is == nil {
-		return nil, 0, fmt.Errorf("deadlinequeue: the controller of %T has another queue; set NewQueue in its controller.Options to that of this Controller", c.reconciler)
+		return nil, 0, 0, fmt.Errorf("deadlinequeue: the controller of %T has another queue; set NewQueue in its controller.Options to that of this Controller", c.reconciler)
 	}
 	if is.wrong != nil {
-		return nil, 0, is.wrong
+		return nil, 0, 0, is.wrong
 	}
 	is.queue.mu.Lock()
 	defer is.queue.mu.Unlock()
 	r := is.queue.runOf(key)
 	if r == nil {
-		return nil, 0, fmt.Errorf("deadlinequeue: %v was not handed out by the queue of controller %q; set NewQueue in its controller.Options to that of this Controller, and call For for each controller", key, is.name)
+		return nil, 0, 0, fmt.Errorf("deadlinequeue: %v was not handed out by the queue of controller %q; set NewQueue in its controller.Options to that of this Controller, and call For for each controller", key, is.name)
 	}
-	return is.queue, r.cause, nil
+	return is.queue, r.seq, r.cause, nil
 }
 
 // Load returns the [Queue.Load] of the queue; it is zero before the controller has
@@ -114,8 +114,8 @@ type recorderKey struct{}
 // given, or one made from it. Call it where the plan is made, also if a poll comes sooner
 // than the deadline; what the reconcile returns, a result or an error, stays as it is. The last
 // call of a reconcile counts, whether that succeeds, fails or panics. A zero plan says
-// that there is nothing to wait for. Without a [Controller], as in a test of the reconciler
-// alone, Tell does nothing.
+// that there is nothing to wait for. After the reconcile has ended, and without a
+// [Controller], as in a test of the reconciler alone, Tell does nothing.
 func Tell(ctx context.Context, p requeue.Plan) {
 	if r, ok := ctx.Value(recorderKey{}).(*recorder); ok {
 		r.mu.Lock()

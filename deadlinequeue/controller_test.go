@@ -344,6 +344,37 @@ func TestController_aPanicGoesOn(t *testing.T) {
 	})
 }
 
+// A wrapper gives up on a reconcile that goes on. What that tells at its end is not for the
+// hand-out of then.
+func TestController_aReconcileThatWasGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		plans := make(chan requeue.Plan)
+		dq := deadlinequeue.For(reconcile.Func(func(ctx context.Context, _ request) (reconcile.Result, error) {
+			deadlinequeue.Tell(ctx, <-plans)
+			return reconcile.Result{}, nil
+		}), deadlinequeue.Options[request]{})
+		q := dq.NewQueue("test", nil)
+		defer q.ShutDown()
+		begin := func() {
+			q.Add(request{})
+			key, _ := q.Get()
+			go func() { _, _ = dq.Reconcile(t.Context(), key) }()
+			synctest.Wait()
+		}
+		begin()
+		q.Done(request{}) // it is given up
+		begin()
+		now := time.Now()
+		plans <- requeue.From(now) // to the first, as goroutines take in turn
+		synctest.Wait()
+		plans <- requeue.From(now).Deadline(now.Add(time.Minute))
+		synctest.Wait()
+		q.Done(request{})
+		time.Sleep(time.Minute)
+		assert.Equal(t, 1, q.Len())
+	})
+}
+
 // A Controller whose queue is another says so, and does not reconcile.
 func TestController_anotherQueue(t *testing.T) {
 	one := deadlinequeue.Options[request]{}

@@ -580,6 +580,50 @@ func TestRule6_theFloorHoldsALimiterWithoutAWait(t *testing.T) {
 	})
 }
 
+// A floor alone, as after an answer of 429, holds back the retry.
+func TestRule6_aFloorAlone(t *testing.T) {
+	inBubble(t, slow(time.Millisecond), func(_ *testing.T, q *queue, p *probe) {
+		q.Add("a")
+		p.takes("a")
+		now := time.Now()
+		fails(q, "a", requeue.From(now).NotBefore(now.Add(time.Hour)))
+		time.Sleep(time.Hour - 1)
+		p.lenIs(0)
+		time.Sleep(time.Nanosecond)
+		p.serves("a")
+	})
+}
+
+// The object says a spent deadline again. The other one of the plan stays.
+func TestRule3_aSpentAnswerSaysNothingNew(t *testing.T) {
+	withObjects(t, slow(time.Hour), func(_ *testing.T, q *queue, p *probe, known objects) {
+		known.due("a", -time.Minute)
+		start := time.Now()
+		q.Add("a")
+		p.takes("a")
+		succeeds(q, "a", requeue.From(start).Every(time.Hour).Deadline(known["a"]).Deadline(start.Add(2*time.Minute)))
+		q.Add("a")
+		p.takes("a")
+		failsBare(q, "a")
+		time.Sleep(2*time.Minute - 1)
+		p.getsNothing()
+		time.Sleep(time.Nanosecond)
+		p.takes("a")
+	})
+}
+
+// A limiter that waits for ever: the reconcile has failed all the same.
+func TestRule2_aLimiterThatWaitsForEver(t *testing.T) {
+	inBubble(t, slow(math.MaxInt64), func(_ *testing.T, q *queue, p *probe) {
+		waits(q, p, "a", time.Now().Add(time.Minute))
+		q.Add("a")
+		p.takes("a")
+		failsBare(q, "a")
+		time.Sleep(time.Minute)
+		p.takes("a")
+	})
+}
+
 // A floor holds back what passed while the key was processed.
 func TestRule6_theFloorHoldsBackAPassedDeadline(t *testing.T) {
 	inBubble(t, slow(time.Millisecond), func(_ *testing.T, q *queue, p *probe) {

@@ -19,8 +19,7 @@ const (
 //
 //	what happens           deadline                  floor         spent              a retry
 //
-//	add, not processed     the answer                -             -                  no, unless the
-//	                                                                                  answer is spent
+//	add, not processed     the answer                -             -                  no
 //	add, processed         (the answer is kept)      -             -                  -
 //	hand-out, passed       none                      -             that deadline      (late)
 //	hand-out, not passed   -                         -             -                  (late if it was one)
@@ -32,8 +31,8 @@ const (
 //	done, in each case     the answer that was       -             -                  -
 //	                       kept, if it is earlier
 //
-// The answer is that of Options.Deadline, none if it is spent; without the option an add
-// leaves the deadline and the retry as they are.
+// The answer is that of Options.Deadline, none at Done if it is spent. Without the option, or
+// if the answer is spent, an add leaves the deadline and the retry as they are.
 type entry[T comparable] struct {
 	key      T
 	priority int
@@ -169,13 +168,13 @@ func (e *entry[T]) come(seq uint64) {
 
 // hears reports whether the answer of Options.Deadline to an add says something new.
 func (e *entry[T]) hears(a *addition) bool {
-	return a.asked && (e.unspent(a.answer) != e.deadline || e.retry && !e.isSpent(a.answer))
+	return a.asked && !e.isSpent(a.answer) && (a.answer != e.deadline || e.retry)
 }
 
-// replace puts a new answer in the place of the deadline. If that is not the one that
-// the key is a retry for, it is none any more.
+// replace puts a new answer in the place of the deadline. The key is no retry any more,
+// as that was for another.
 func (e *entry[T]) replace(a *addition) {
-	if e.deadline = e.unspent(a.answer); e.retry && !e.isSpent(a.answer) {
+	if e.deadline = a.answer; e.retry {
 		e.retry, e.tries, e.seq = false, 0, a.seq
 	}
 }

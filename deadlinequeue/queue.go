@@ -178,7 +178,7 @@ func (q *Queue[T]) askCallers(item T, limited bool, a *addition) bool {
 		a.asked, a.answer = true, q.ask(item)
 	}
 	if limited {
-		a.limit = int64(max(q.limiter.When(item), 0))
+		a.limit = min(int64(max(q.limiter.When(item), 0)), never-1)
 	}
 	return true
 }
@@ -318,12 +318,31 @@ func (q *Queue[T]) Decide(item T, d requeue.Decision) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	r := q.runOf(item)
-	if r == nil {
-		return false
+	if r != nil {
+		q.decide(r, d)
 	}
+	return r != nil
+}
+
+// decideFor is Decide for one hand-out of an item, which may be over.
+func (q *Queue[T]) decideFor(item T, handOut uint64, d requeue.Decision) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if r := q.runOf(item); r != nil && r.seq == handOut {
+		q.decide(r, d)
+	}
+}
+
+func (q *Queue[T]) decide(r *run[T], d requeue.Decision) {
 	ahead, overdue, floor := q.deadlineOf(d.Deadline), q.deadlineOf(d.Overdue), q.floorOf(d.NotBefore)
+	if ahead <= r.began.wall {
+		// By the queue's clock it had passed before the hand-out, and by that of the plan it
+		// is ahead. Then it is as far away as the plan says, or each Done would end in
+		// another look until the clocks agree.
+		now := q.observe(q.clock.Now())
+		ahead = saturatingAdd(now.wall, int64(max(d.Left(), requeue.Immediate)))
+	}
 	q.change(r.e, q.latest, func(*entry[T]) { r.decide(ahead, overdue, floor) })
-	return true
 }
 
 // Done ends the processing of an item. If the item was added since it was handed

@@ -40,8 +40,8 @@ type Options struct {
 	// above it, the ceiling wins.
 	Ceiling time.Duration
 	// Jitter moves each wait by up to this fraction of it either way, at random, so that
-	// what failed together is not tried together again. A deadline and a floor are not
-	// moved. 0 or less (or NaN) means none; above 1 counts as 1.
+	// what failed together is not tried together again; not above the ceiling. A deadline
+	// and a floor are not moved. 0 or less (or NaN) means none; above 1 counts as 1.
 	Jitter float64
 	// Clock is the clock of the deadlines. nil means the system clock.
 	Clock requeue.Clock
@@ -85,7 +85,9 @@ func New[K comparable](o Options) *Limiter[K] {
 
 // Tell says what the key waits for: the deadline ahead and the floor of the plan count. They
 // replace what was told before, and a plan without them withdraws it. [Limiter.Forget] drops
-// it. An overdue deadline is not waited for: it was there when the plan was made.
+// it. An overdue deadline is not waited for: it was there when the plan was made. Where
+// neither an error nor a result follows that makes the queue call When or Forget, as after a
+// TerminalError, call Forget, or what was told stays.
 func (l *Limiter[K]) Tell(k K, p requeue.Plan) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -189,7 +191,10 @@ func (l *Limiter[K]) backoff(failures int) time.Duration {
 		return wait
 	}
 	moved := float64(wait) * (1 + l.o.Jitter*(2*rand.Float64()-1))
-	return time.Duration(min(moved, float64(math.MaxInt64-1024))) // below 2^63 as a float64, too
+	if moved >= float64(l.o.Ceiling) {
+		return l.o.Ceiling
+	}
+	return time.Duration(moved)
 }
 
 // epoch is an instant to count from.

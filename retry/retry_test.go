@@ -77,6 +77,7 @@ func TestLimiter_When(t *testing.T) {
 		{"a floor that is sooner than the backoff", 10, func(p requeue.Plan) requeue.Plan { return p.Every(second).NotBefore(t0.Add(minute)) }, 0, []time.Duration{17*minute + 4*second}},
 		{"a floor behind the deadline", 10, func(p requeue.Plan) requeue.Plan { return p.Deadline(t0.Add(second)).NotBefore(t0.Add(minute)) }, 0, []time.Duration{minute}},
 		{"a floor behind a deadline that passes before When", 10, func(p requeue.Plan) requeue.Plan { return p.Deadline(t0.Add(second)).NotBefore(t0.Add(minute)) }, 2 * second, []time.Duration{58 * second}},
+		{"a floor alone", 0, func(p requeue.Plan) requeue.Plan { return p.NotBefore(t0.Add(minute)) }, 0, []time.Duration{minute}},
 		{"a floor that has passed", 0, func(p requeue.Plan) requeue.Plan { return p.Every(second).NotBefore(t0.Add(second)) }, minute, []time.Duration{second}},
 		{"the zero plan withdraws", 10, func(requeue.Plan) requeue.Plan { return requeue.Plan{} }, 0, []time.Duration{17*minute + 4*second}},
 		{"as far as an instant can be", 0, func(p requeue.Plan) requeue.Plan { return p.Deadline(time.Unix(math.MaxInt64/2, 0)) }, 0, []time.Duration{second}},
@@ -141,6 +142,9 @@ func TestLimiter_jitter(t *testing.T) {
 	assert.Less(t, least, 550*ms)
 	assert.LessOrEqual(t, most, 1500*ms)
 	assert.Greater(t, most, 1450*ms)
+	for range 100 {
+		assert.LessOrEqual(t, limiter(retry.Options{Base: hour, Ceiling: second, Jitter: 1}).When("a"), second, "not above the ceiling")
+	}
 	l.Forget("a")
 	for range 1000 {
 		l.Tell("a", l.plan().Deadline(t0.Add(100*ms)).NotBefore(t0.Add(50*ms)))

@@ -174,7 +174,7 @@ func check(t require.TestingT, now time.Time, waits []wait) {
 	requireInstant(t, want.deadline, got.Deadline, "the deadline ahead")
 	requireInstant(t, want.overdue, got.Overdue, "the overdue deadline")
 	want.Deadline, want.Overdue = got.Deadline, got.Overdue
-	if want.floor > 0 && want.After > 0 {
+	if want.floor > 0 {
 		want.NotBefore = now.Add(want.floor).Round(0)
 	}
 	require.Equal(t, want.Decision, got)

@@ -172,14 +172,10 @@ func (m *twin) add(now reading, key int, a add) {
 	case k.processing:
 		k.answer = m.ask(key, now)
 	default:
-		at := m.ask(key, now)
-		if k.isSpent(at) {
-			at = time.Time{}
-		} else {
+		if at := m.ask(key, now); !k.isSpent(at) { // else it says nothing new
 			anew = k.failures > 0 // a retry no more
-			k.failures = 0
+			k.failures, k.deadline = 0, at
 		}
-		k.deadline = at
 	}
 	if m.prioritize(k, a.priority) || anew {
 		k.place = m.number()
@@ -400,6 +396,9 @@ func (m *twin) decide(now reading, key int, d requeue.Decision) bool {
 	k := m.find(key)
 	if k == nil || !k.processing {
 		return false
+	}
+	if !d.Deadline.IsZero() && !d.Deadline.Round(0).After(k.at) { // the clocks disagree
+		d.Deadline = now.wall.Add(max(d.Deadline.Sub(d.Now), requeue.Immediate))
 	}
 	d.Deadline, d.Overdue, d.NotBefore = inSight(d.Deadline, now), d.Overdue.Round(0), d.NotBefore.Round(0)
 	k.told = &d
