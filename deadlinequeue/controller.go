@@ -53,35 +53,35 @@ func (c *Controller[T]) NewQueue(controllerName string, limiter workqueue.TypedR
 // controller is not the one that NewQueue has made, it does not call the reconciler and
 // returns an error that says so. It is terminal, as another try would not help.
 func (c *Controller[T]) Reconcile(ctx context.Context, key T) (reconcile.Result, error) {
-	q, handOut, cause, err := c.start(key)
+	q, run, err := c.start(key)
 	if err != nil {
 		return reconcile.Result{}, reconcile.TerminalError(err)
 	}
-	rec := &recorder{cause: cause}
+	rec := &recorder{cause: run.cause}
 	defer func() { // also for a panic, which controller-runtime makes an error
 		if plan, told := rec.get(); told {
-			q.decideFor(key, handOut, plan.Decide())
+			q.decideFor(key, run.seq, plan.Decide())
 		}
 	}()
 	return c.reconciler.Reconcile(context.WithValue(ctx, recorderKey{}, rec), key)
 }
 
-// start looks for the hand-out that a reconcile is for.
-func (c *Controller[T]) start(key T) (q *Queue[T], handOut uint64, why cause, err error) {
+// start returns the hand-out that a reconcile is for, as it is then.
+func (c *Controller[T]) start(key T) (*Queue[T], run[T], error) {
 	is := c.current.Load()
 	if is == nil {
-		return nil, 0, 0, fmt.Errorf("deadlinequeue: the controller of %T has another queue; set NewQueue in its controller.Options to that of this Controller", c.reconciler)
+		return nil, run[T]{}, fmt.Errorf("deadlinequeue: the controller of %T has another queue; set NewQueue in its controller.Options to that of this Controller", c.reconciler)
 	}
 	if is.wrong != nil {
-		return nil, 0, 0, is.wrong
+		return nil, run[T]{}, is.wrong
 	}
 	is.queue.mu.Lock()
 	defer is.queue.mu.Unlock()
 	r := is.queue.runOf(key)
 	if r == nil {
-		return nil, 0, 0, fmt.Errorf("deadlinequeue: %v was not handed out by the queue of controller %q; set NewQueue in its controller.Options to that of this Controller, and call For for each controller", key, is.name)
+		return nil, run[T]{}, fmt.Errorf("deadlinequeue: %v was not handed out by the queue of controller %q; set NewQueue in its controller.Options to that of this Controller, and call For for each controller", key, is.name)
 	}
-	return is.queue, r.seq, r.cause, nil
+	return is.queue, *r, nil
 }
 
 // Load returns the [Queue.Load] of the queue; it is zero before the controller has

@@ -31,8 +31,7 @@ func (l *load) done(service int64) {
 // that the queue holds (waiting, also for a deadline alone, ready or being
 // processed), the workers, and the mean time from Get to Done of the last
 // reconciles. Workers is the most that have been in Get or between Get and Done
-// at one time. A field that is not known yet is
-// 0, and Stretch then answers poll:
+// at one time. A field that is not known yet is 0, and Stretch then answers poll:
 //
 //	requeue.From(now).Every(q.Load().Stretch(poll, 0.8))
 //
