@@ -11,6 +11,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -46,6 +47,7 @@ type object struct {
 	failures int
 	lastTry  time.Time
 	waits    *retry.Limiter[string]
+	limiter  *retry.Limiter[reconcile.Request] // of the controller
 	looks    int
 }
 
@@ -59,12 +61,14 @@ func (o *object) act(what string) {
 
 func (o *object) has(what string) bool { _, ok := o.acted[what]; return ok }
 
-// A recipe is one look at the object. It returns its plan, for Tell, and its wait.
+// A recipe is one look at an object that has not timed out. It returns its plan, for Tell, and
+// its wait.
 type recipe struct {
 	name     string
 	look     func(o *object) (requeue.Plan, time.Duration)
 	deadline map[string]time.Duration // that must be acted on, from started
 	looks    int                      // at most, in an hour
+	fails    bool                     // its looks end in an error, until the timeout
 	loses    bool                     // a wrong one: the test must see that
 }
 
@@ -73,9 +77,6 @@ const timeout = 10 * time.Minute
 var recipes = []recipe{
 	{name: "a poll and a timeout", looks: 20, deadline: map[string]time.Duration{"timeout": timeout}, look: func(o *object) (requeue.Plan, time.Duration) {
 		plan := requeue.From(o.clock.Now()).Every(5*time.Minute).Timeout(o.started, timeout)
-		if o.has("timeout") {
-			return requeue.Plan{}, 0
-		}
 		if plan.Expired() {
 			o.act("timeout")
 			return requeue.Plan{}, 0
@@ -84,9 +85,6 @@ var recipes = []recipe{
 		return plan, plan.After()
 	}},
 	{name: "a plan anew after slow calls", looks: 20, deadline: map[string]time.Duration{"timeout": timeout}, look: func(o *object) (requeue.Plan, time.Duration) {
-		if o.has("timeout") {
-			return requeue.Plan{}, 0
-		}
 		if requeue.From(o.clock.Now()).Timeout(o.started, timeout).Expired() {
 			o.act("timeout")
 			return requeue.Plan{}, 0
@@ -96,9 +94,6 @@ var recipes = []recipe{
 		return plan, plan.After()
 	}},
 	{name: "Expired and NextRequeue", looks: 20, deadline: map[string]time.Duration{"timeout": timeout}, look: func(o *object) (requeue.Plan, time.Duration) {
-		if o.has("timeout") {
-			return requeue.Plan{}, 0
-		}
 		if requeue.Expired(o.started, timeout, o.clock) {
 			o.act("timeout")
 			return requeue.Plan{}, 0
@@ -108,9 +103,6 @@ var recipes = []recipe{
 	}},
 	{name: "a wait in place of the error", looks: 40, deadline: map[string]time.Duration{"timeout": timeout}, look: func(o *object) (requeue.Plan, time.Duration) {
 		plan := requeue.From(o.clock.Now()).Timeout(o.started, timeout)
-		if o.has("timeout") {
-			return requeue.Plan{}, 0
-		}
 		if plan.Expired() {
 			o.act("timeout")
 			return requeue.Plan{}, 0
@@ -123,15 +115,54 @@ var recipes = []recipe{
 	}},
 	{name: "in place of Requeue: true", looks: 60, deadline: map[string]time.Duration{"timeout": timeout}, look: func(o *object) (requeue.Plan, time.Duration) {
 		plan := requeue.From(o.clock.Now()).Timeout(o.started, timeout)
-		if o.has("timeout") {
-			return requeue.Plan{}, 0
-		}
 		if plan.Expired() {
 			o.act("timeout")
 			return requeue.Plan{}, 0
 		}
 		call() // it is not ready
 		return plan, o.waits.Next("object", plan)
+	}},
+	{name: "an error, and a limiter that knows", looks: 60, fails: true, deadline: map[string]time.Duration{"timeout": timeout}, look: func(o *object) (requeue.Plan, time.Duration) {
+		plan := requeue.From(o.clock.Now()).Timeout(o.started, timeout)
+		if plan.Expired() {
+			o.act("timeout")
+			return requeue.Plan{}, 0
+		}
+		o.limiter.Tell(reconcile.Request{}, plan)
+		call() // fails
+		return plan, 0
+	}},
+	{name: "fields in which 0 is at once and none", looks: 20, deadline: map[string]time.Duration{"timeout": timeout}, look: func(o *object) (requeue.Plan, time.Duration) {
+		expireAfter, none := &metav1.Duration{Duration: timeout}, &metav1.Duration{}
+		plan := requeue.From(o.clock.Now()).Every(5*time.Minute).Deadline(o.started.Add(expireAfter.Duration)).Timeout(o.started, none.Duration)
+		if plan.Expired() {
+			o.act("timeout")
+			return requeue.Plan{}, 0
+		}
+		call()
+		return plan, plan.After()
+	}},
+	{name: "paused time", looks: 20, deadline: map[string]time.Duration{"timeout": timeout}, look: func(o *object) (requeue.Plan, time.Duration) {
+		const paused = 4 * time.Minute
+		plan := requeue.From(o.clock.Now()).Every(5*time.Minute).Timeout(o.started.Add(paused), timeout-paused)
+		if plan.Expired() {
+			o.act("timeout")
+			return requeue.Plan{}, 0
+		}
+		call()
+		return plan, plan.After()
+	}},
+	{name: "Kargo: a step that fails, counted from now", looks: 40, deadline: map[string]time.Duration{"timeout": timeout}, look: func(o *object) (requeue.Plan, time.Duration) {
+		started := requeue.TimeOf(&metav1.Time{Time: o.started})
+		if requeue.From(o.clock.Now()).Timeout(started, timeout).Expired() {
+			o.act("timeout")
+			return requeue.Plan{}, 0
+		}
+		call() // fails
+		o.failures++
+		now := o.clock.Now()
+		plan := requeue.From(now).At(requeue.Backoff(now, o.failures, time.Second, 5*time.Minute)).Timeout(started, timeout)
+		return plan, plan.After()
 	}},
 	{name: "an interval since the last run", looks: 20, deadline: map[string]time.Duration{"run 10m0s": 10 * time.Minute, "run 20m0s": 20 * time.Minute}, look: func(o *object) (requeue.Plan, time.Duration) {
 		last := o.lastRun
@@ -163,9 +194,6 @@ var tekton = map[string]time.Duration{"tasks": timeout, "pipeline": 40 * time.Mi
 
 // lookAsTekton checks by itself what has timed out, writes the status, and then computes the wait.
 func lookAsTekton(o *object, tasks func(requeue.Plan) requeue.Plan) (requeue.Plan, time.Duration) {
-	if o.has("pipeline") {
-		return requeue.Plan{}, 0
-	}
 	if requeue.Expired(o.started, 40*time.Minute, o.clock) {
 		o.act("pipeline")
 		return requeue.Plan{}, 0
@@ -180,10 +208,10 @@ func lookAsTekton(o *object, tasks func(requeue.Plan) requeue.Plan) (requeue.Pla
 
 // controllers are the ways in which a look is called, until the context is done: the object is
 // added once, and at each instant of pokes.
-var controllers = map[string]func(ctx context.Context, t *testing.T, pokes []time.Time, look func(context.Context) time.Duration){
-	"client-go": func(ctx context.Context, _ *testing.T, pokes []time.Time, look func(context.Context) time.Duration) {
-		q := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]())
-		poke(ctx, pokes, func() { q.Add("object") })
+var controllers = map[string]func(ctx context.Context, t *testing.T, l limiter, pokes []time.Time, look reconcile.Reconciler){
+	"client-go": func(ctx context.Context, _ *testing.T, l limiter, pokes []time.Time, look reconcile.Reconciler) {
+		q := workqueue.NewTypedRateLimitingQueue(l)
+		poke(ctx, pokes, func() { q.Add(reconcile.Request{}) })
 		go func() {
 			<-ctx.Done()
 			q.ShutDown()
@@ -193,32 +221,29 @@ var controllers = map[string]func(ctx context.Context, t *testing.T, pokes []tim
 			if down {
 				return
 			}
-			after := look(ctx)
-			if q.Forget(key); after > 0 {
-				q.AddAfter(key, after)
+			result, err := look.Reconcile(ctx, key)
+			if err != nil {
+				q.AddRateLimited(key)
+			} else if q.Forget(key); result.RequeueAfter > 0 {
+				q.AddAfter(key, result.RequeueAfter)
 			}
 			q.Done(key)
 		}
 	},
-	"controller-runtime": func(ctx context.Context, t *testing.T, pokes []time.Time, look func(context.Context) time.Duration) {
-		runController(ctx, t, pokes, controller.Options{Reconciler: looking(look)})
+	"controller-runtime": func(ctx context.Context, t *testing.T, l limiter, pokes []time.Time, look reconcile.Reconciler) {
+		runController(ctx, t, pokes, controller.Options{Reconciler: look, RateLimiter: l})
 	},
-	"deadlinequeue": func(ctx context.Context, t *testing.T, pokes []time.Time, look func(context.Context) time.Duration) {
-		dq := deadlinequeue.For[reconcile.Request](looking(look), deadlinequeue.Options[reconcile.Request]{})
-		runController(ctx, t, pokes, controller.Options{Reconciler: dq, NewQueue: dq.NewQueue})
+	"deadlinequeue": func(ctx context.Context, t *testing.T, l limiter, pokes []time.Time, look reconcile.Reconciler) {
+		dq := deadlinequeue.For(look, deadlinequeue.Options[reconcile.Request]{})
+		runController(ctx, t, pokes, controller.Options{Reconciler: dq, NewQueue: dq.NewQueue, RateLimiter: l})
 	},
 }
 
-func looking(look func(context.Context) time.Duration) reconcile.Reconciler {
-	return reconcile.Func(func(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
-		return reconcile.Result{RequeueAfter: look(ctx)}, nil
-	})
-}
+type limiter = workqueue.TypedRateLimiter[reconcile.Request]
 
 func runController(ctx context.Context, t *testing.T, pokes []time.Time, o controller.Options) {
 	o.SkipNameValidation, o.UsePriorityQueue = ptr.To(true), ptr.To(true)
 	o.LogConstructor = func(*reconcile.Request) logr.Logger { return logr.Discard() }
-	o.RateLimiter = workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]()
 	c, err := controller.NewTypedUnmanaged("test", o)
 	require.NoError(t, err)
 	require.NoError(t, c.Watch(source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
@@ -256,12 +281,19 @@ func (r recipe) run(t *testing.T, kind string, before time.Duration, restart boo
 		}
 		for _, span := range spans {
 			ctx, stop := context.WithTimeout(t.Context(), span)
-			controllers[kind](ctx, t, pokes, func(ctx context.Context) time.Duration {
+			o.limiter = retry.New[reconcile.Request](retry.Options{}) // nothing in memory stays
+			controllers[kind](ctx, t, o.limiter, pokes, reconcile.Func(func(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 				o.looks++
+				if o.has("timeout") || o.has("pipeline") {
+					return reconcile.Result{}, nil
+				}
 				plan, after := r.look(o)
 				deadlinequeue.Tell(ctx, plan)
-				return after
-			})
+				if r.fails && !o.has("timeout") {
+					return reconcile.Result{}, errors.New("not yet")
+				}
+				return reconcile.Result{RequeueAfter: after}, nil
+			}))
 			stop()
 			synctest.Wait()
 		}
