@@ -9,17 +9,17 @@ import (
 
 // skipped reports whether nothing is reported at a position: in generated files, and in
 // test files unless they are asked for.
-func (p *program) skipped(pos token.Pos) bool {
-	if !withTests && p.inTest(pos) {
+func (s *shared) skipped(pos token.Pos) bool {
+	if !withTests && s.inTest(pos) {
 		return true
 	}
-	file := p.file(pos)
+	file := s.file(pos)
 	return file == nil || ast.IsGenerated(file)
 }
 
 // file returns the file of the package that has a position.
-func (p *program) file(pos token.Pos) *ast.File {
-	for _, f := range p.pass.Files {
+func (s *shared) file(pos token.Pos) *ast.File {
+	for _, f := range s.pass.Files {
 		if f.FileStart <= pos && pos <= f.FileEnd {
 			return f
 		}
@@ -55,31 +55,34 @@ func accepts(text, rule string) bool {
 }
 
 // accepted reports whether a comment on the line of a finding, or alone on the line above
-// it, accepts it.
-func (p *program) accepted(f finding) bool {
-	file := p.file(f.pos)
-	line := p.pass.Fset.Position(f.pos).Line
+// it, accepts it; and tells of one that would, had it a reason.
+func (s *shared) accepted(pos token.Pos, rule string) (ok bool, note string) {
+	file := s.file(pos)
+	line := s.pass.Fset.Position(pos).Line
 	for _, group := range file.Comments {
 		for _, c := range group.List {
-			at := p.pass.Fset.Position(c.Pos()).Line
-			if at != line && at != line-1 || !accepts(c.Text, f.rule) {
+			at := s.pass.Fset.Position(c.Pos()).Line
+			if at != line && (at != line-1 || !s.alone(file, c)) {
 				continue
 			}
-			if at == line || p.alone(file, c) {
-				return true
+			if accepts(c.Text, rule) {
+				return true, ""
+			}
+			if okay.MatchString(c.Text + " reason") {
+				note = "; requeue:ok counts for nothing without a reason behind it"
 			}
 		}
 	}
-	return false
+	return false, note
 }
 
 // alone reports whether nothing but a comment is on its line.
-func (p *program) alone(file *ast.File, c *ast.Comment) bool {
-	source, err := p.pass.ReadFile(p.pass.Fset.File(file.FileStart).Name())
+func (s *shared) alone(file *ast.File, c *ast.Comment) bool {
+	source, err := s.pass.ReadFile(s.pass.Fset.File(file.FileStart).Name())
 	if err != nil {
 		return true
 	}
-	tf := p.pass.Fset.File(c.Pos())
+	tf := s.pass.Fset.File(c.Pos())
 	start := tf.Offset(tf.LineStart(tf.Line(c.Pos())))
 	end := tf.Offset(c.Pos())
 	return end <= len(source) && strings.TrimSpace(string(source[start:end])) == ""

@@ -38,8 +38,48 @@ func TestSites(t *testing.T) {
 // Of every rule, what it reports and what it does not.
 func TestRules(t *testing.T) {
 	analysistest.Run(t, analysistest.TestData(), everything(),
-		"rq001", "rq002", "rq003", "rq004", "rq005", "rq006", "rq007")
+		"rq001", "rq002", "rq003", "rq004", "rq005", "rq006", "rq007", "rq009", "rq011")
+	analysistest.Run(t, analysistest.TestData(), requeuelint.Analyzers("RQ010")[0], "rq010")
 }
+
+// Each rule has a page, testdata, and messages that name a cause, a consequence and a remedy.
+func TestRules_areWhole(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "docs", "lint.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var codes, packages []string
+	for _, r := range requeuelint.Rules() {
+		codes, packages = append(codes, r.Code), append(packages, strings.ToLower(r.Code))
+	}
+	found := map[string][]string{}
+	for _, res := range analysistest.Run(silent{}, analysistest.TestData(), everything(codes...), packages...) {
+		for _, d := range res.Diagnostics {
+			found[d.Category] = append(found[d.Category], d.Message)
+		}
+	}
+	for i, code := range codes {
+		for _, want := range []string{"\n## " + code + "\n", "\n| [" + code + "](#" + packages[i] + ") |"} {
+			if !strings.Contains(string(page), want) {
+				t.Errorf("docs/lint.md has no %q", strings.TrimSpace(want))
+			}
+		}
+		if len(found[code]) == 0 {
+			t.Errorf("testdata has nothing that %s reports", code)
+		}
+		shape := regexp.MustCompile(`^` + code + `: [^;]+: [^;]+; .+ \(https://\S+#` + packages[i] + `\)$`)
+		for _, m := range found[code] {
+			if !shape.MatchString(m) {
+				t.Errorf("not code: cause: consequence; remedy (link):\n%s", m)
+			}
+		}
+	}
+}
+
+// silent is not told of findings that no // want expects: RQ010 is advice.
+type silent struct{}
+
+func (silent) Errorf(string, ...any) {}
 
 func TestComments(t *testing.T) {
 	analysistest.Run(t, analysistest.TestData(), everything(), "comments")
@@ -80,10 +120,11 @@ func TestFixes_compile(t *testing.T) {
 	analysistest.Run(t, dir, everything(), "fixes") // fails if it does not compile
 }
 
-// everything returns an analyzer that reports what those of all rules report, so that a test
+// everything returns an analyzer that reports what those of all rules report, or of those
+// with the codes, so that a test
 // sees a finding of another rule than the one that it is about.
-func everything() *analysis.Analyzer {
-	all := requeuelint.Analyzers()
+func everything(codes ...string) *analysis.Analyzer {
+	all := requeuelint.Analyzers(codes...)
 	return &analysis.Analyzer{
 		Name: "all", Doc: "runs all rules", Requires: append(all, requeuelint.Base()),
 		Run: func(pass *analysis.Pass) (any, error) {

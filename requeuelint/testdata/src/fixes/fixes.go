@@ -82,13 +82,3 @@ func used(o *object) (ctrl.Result, time.Duration) {
 	wait := time.Until(o.Deadline)
 	return ctrl.Result{RequeueAfter: wait}, wait // want `RQ001`
 }
-
-// Without a fix: requeue is something else here.
-func shadowed(o *object) (ctrl.Result, error) {
-	requeue := ctrl.Result{RequeueAfter: time.Minute}
-	if o.Timeout > 0 {
-		requeue.RequeueAfter = time.Second
-		return ctrl.Result{RequeueAfter: time.Until(o.Deadline)}, nil // want `RQ001`
-	}
-	return requeue, nil
-}

@@ -50,7 +50,7 @@ func pointer(o *object, res *reconcile.Result) {
 func elapsed(o *object, c clock.Clock) (ctrl.Result, error) {
 	elapsed := c.Since(o.LastRun.Time)
 	remaining := o.Interval - elapsed
-	return ctrl.Result{RequeueAfter: remaining}, nil // want `RQ001: RequeueAfter can be zero or negative here \(o.Interval - elapsed\): controller-runtime drops`
+	return ctrl.Result{RequeueAfter: remaining}, nil // want `RQ001: RequeueAfter can be zero or negative here \(o.Interval - elapsed, computed at rq001.go:\d+\): controller-runtime drops`
 }
 
 func rounded(o *object) (ctrl.Result, error) {
@@ -118,7 +118,7 @@ func closure(o *object) func() ctrl.Result {
 }
 
 func helped(o *object) (ctrl.Result, error) {
-	return ctrl.Result{RequeueAfter: helper.Left(o.Deadline)}, nil // want `RQ001: RequeueAfter can be zero or negative here \(Left: time.Until\(deadline\)\)`
+	return ctrl.Result{RequeueAfter: helper.Left(o.Deadline)}, nil // want `RQ001: RequeueAfter can be zero or negative here \(helper.Left\(o.Deadline\): time.Until\(deadline\) at helper/helper.go:\d+\)`
 }
 
 func helpedTwice(o *object) (ctrl.Result, error) {
@@ -217,9 +217,6 @@ func addBefore(ctx context.Context, q workqueue.TypedRateLimitingInterface[strin
 	return r.Over(ctx, c)
 }
 
-// Negative.
-
-// 0 is meant: what has passed is handled below.
 func toZeroByHand(o *object) (ctrl.Result, error) {
 	left := time.Until(o.Deadline)
 	if left < 0 {
@@ -228,8 +225,19 @@ func toZeroByHand(o *object) (ctrl.Result, error) {
 	if err := do(o); err != nil {
 		return ctrl.Result{}, err
 	}
-	return ctrl.Result{RequeueAfter: left}, nil
+	return ctrl.Result{RequeueAfter: left}, nil // want `RQ001: RequeueAfter can be zero here`
 }
+
+// One of several, which nothing tests.
+func addSooner(q workqueue.TypedRateLimitingInterface[string], o *object) {
+	at := &o.Ends
+	if other := o.ends(); other != nil && other.Before(o.Ends) {
+		at = other
+	}
+	q.AddAfter("key", time.Until(*at)) // want `RQ001`
+}
+
+// Negative.
 
 func addToZero(q workqueue.TypedRateLimitingInterface[string], o *object) {
 	q.AddAfter("key", max(0, time.Until(o.Deadline)))
@@ -502,19 +510,12 @@ func addRest(ctx context.Context, q workqueue.TypedRateLimitingInterface[string]
 
 // Another function tests it, and what is added at once comes there.
 func addFar(q workqueue.TypedRateLimitingInterface[string], o *object) {
-	q.AddAfter("key", time.Until(*o.Limit))
+	if o.Limit != nil {
+		q.AddAfter("key", time.Until(*o.Limit))
+	}
 }
 
 func far(o *object) bool { return o.Limit != nil && time.Now().UTC().After(*o.Limit) }
-
-// One of several, which is not seen through.
-func addSooner(q workqueue.TypedRateLimitingInterface[string], o *object) {
-	at := &o.Ends
-	if other := o.ends(); other != nil && other.Before(o.Ends) {
-		at = other
-	}
-	q.AddAfter("key", time.Until(*at))
-}
 
 func (o *object) ends() *time.Time { return nil }
 

@@ -231,3 +231,83 @@ func (r *reporter) connect() (ctrl.Result, error) {
 func disconnect() (ctrl.Result, error) {
 	return ctrl.Result{RequeueAfter: time.Minute}, errors.New("not yet")
 }
+
+func ignored() (ctrl.Result, error) {
+	err := work()
+	if ignore(err) != nil {
+		return ctrl.Result{RequeueAfter: time.Minute}, err // want `RQ002`
+	}
+	return ctrl.Result{}, nil
+}
+
+func joined(other error) (ctrl.Result, error) {
+	if err := work(); err != nil {
+		return ctrl.Result{RequeueAfter: time.Minute}, errors.Join(other, err) // want `RQ002`
+	}
+	return ctrl.Result{}, nil
+}
+
+func joinedMaybe(other error) (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: time.Minute}, errors.Join(other, work())
+}
+
+type notReady struct{ name string }
+
+func (*notReady) Error() string { return "not ready" }
+
+func newNotReady(name string) error { return &notReady{name} }
+
+func constructed() (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: time.Minute}, newNotReady("a") // want `RQ002`
+}
+
+func threeResults() (int, *ctrl.Result, error) {
+	if err := work(); err != nil {
+		return 0, &ctrl.Result{RequeueAfter: time.Minute}, err // want `RQ002`
+	}
+	return 1, nil, nil
+}
+
+func errorFirst() (error, ctrl.Result) {
+	if err := work(); err != nil {
+		return err, ctrl.Result{RequeueAfter: time.Minute} // want `RQ002`
+	}
+	return nil, ctrl.Result{}
+}
+
+// The method of an interface, whose users are elsewhere.
+type Part interface {
+	Reconcile(name string) (ctrl.Result, error)
+}
+
+type somePart struct{}
+
+func NewPart() Part { return &somePart{} }
+
+func (*somePart) Reconcile(name string) (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: time.Minute}, errors.New("not yet")
+}
+
+// Named results, and a wait that a helper makes.
+func bare(wait time.Duration) (next ctrl.Result, err error) {
+	next = in(wait)
+	if err = work(); err != nil {
+		return // want `RQ002`
+	}
+	return
+}
+
+// A result that is not zero is returned, with the error.
+func isZero() (ctrl.Result, error) {
+	if result, err := substep(); !result.IsZero() || err != nil {
+		return result, err
+	}
+	return ctrl.Result{}, nil
+}
+
+func substep() (ctrl.Result, error) {
+	if err := work(); err != nil {
+		return ctrl.Result{RequeueAfter: time.Minute}, err // want `RQ002`
+	}
+	return ctrl.Result{}, nil
+}

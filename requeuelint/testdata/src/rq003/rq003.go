@@ -2,6 +2,7 @@ package rq003
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -128,3 +129,122 @@ func earliest(all []*object, now time.Time) (ctrl.Result, error) {
 }
 
 func delay(t time.Time) time.Duration { return time.Until(t) + 2*time.Second }
+
+// A pointer to the soonest of several.
+func soonest(all []*object) (ctrl.Result, error) {
+	var at *time.Time
+	for _, o := range all {
+		ends := o.Created.Add(o.TTL)
+		if at == nil || ends.Before(*at) {
+			at = &ends
+		}
+	}
+	if at == nil || at.Before(time.Now()) {
+		return ctrl.Result{}, nil
+	}
+	return ctrl.Result{RequeueAfter: time.Until(*at)}, nil // want `RQ003`
+}
+
+// One function tests, another waits.
+func tests(o *object, c clock.Clock) (ctrl.Result, error) {
+	wait, err := cleanup(o, c)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: wait}, nil // want `RQ003`
+}
+
+func cleanup(o *object, c clock.Clock) (time.Duration, error) {
+	expired, err := isExpired(o, c)
+	if err != nil {
+		return 0, err
+	}
+	if expired {
+		return 0, do(o)
+	}
+	return rest(o, c.Now())
+}
+
+func isExpired(o *object, c clock.Clock) (bool, error) {
+	if err := do(o); err != nil {
+		return false, err
+	}
+	now := c.Now()
+	left, err := rest(o, now)
+	return err == nil && left <= 0, err
+}
+
+func rest(o *object, now time.Time) (time.Duration, error) {
+	if o.Created.IsZero() {
+		return 0, errors.New("not created")
+	}
+	return o.Created.Add(o.TTL).Sub(now), nil
+}
+
+// Clamped to 0, it is dropped as well.
+func clampedToZero(o *object) (ctrl.Result, error) {
+	if time.Now().Before(o.Created.Add(o.TTL)) {
+		return ctrl.Result{RequeueAfter: o.left()}, nil // want `RQ003`
+	}
+	return ctrl.Result{}, do(o)
+}
+
+func (o *object) left() time.Duration {
+	if d := time.Until(o.Created.Add(o.TTL)); d >= 0 {
+		return d
+	}
+	return 0
+}
+
+// What is left is looked at, and nothing is done if it is nothing.
+func testsAndLooks(o *object, c clock.Clock) (ctrl.Result, error) {
+	wait, err := cleanup(o, c)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, nil
+	}
+	return ctrl.Result{}, nil // want `RQ003`
+}
+
+// The instant is one of a list, and what is left comes by pointer.
+type change struct {
+	kind string
+	at   metav1.Time
+}
+
+func ended(all []change) (*time.Time, error) {
+	for _, c := range all {
+		if c.kind == "ended" {
+			return &c.at.Time, nil
+		}
+	}
+	return nil, errors.New("not ended")
+}
+
+func leftOf(all []change, keep time.Duration, now *time.Time) (*time.Duration, error) {
+	at, err := ended(all)
+	if err != nil {
+		return nil, err
+	}
+	left := at.Add(keep).Sub(*now)
+	return &left, nil
+}
+
+func listed(all []change, keep time.Duration, c clock.Clock) (ctrl.Result, error) {
+	now := c.Now()
+	left, err := leftOf(all, keep, &now)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if *left <= 0 {
+		return ctrl.Result{}, do(nil)
+	}
+	later := c.Now()
+	again, err := leftOf(all, keep, &later)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: *again}, nil // want `RQ003`
+}

@@ -114,3 +114,36 @@ func longest(a, b ctrl.Result) ctrl.Result {
 	}
 	return a
 }
+
+// Variables, of which one is 0 for nothing.
+func variables(name string, next ctrl.Result) ctrl.Result {
+	var wait time.Duration
+	if name != "" {
+		wait = part(name)
+	}
+	if next.RequeueAfter == 0 || wait < next.RequeueAfter { // want `RQ004`
+		next.RequeueAfter = wait
+	}
+	return next
+}
+
+type step struct{ retrySeconds int32 }
+
+func steps(a, b step) (ctrl.Result, error) {
+	least := a.retrySeconds
+	if b.retrySeconds < least { // want `RQ004`
+		least = b.retrySeconds
+	}
+	if least == 0 {
+		return ctrl.Result{}, nil
+	}
+	return ctrl.Result{RequeueAfter: time.Duration(least) * time.Second}, nil // want `RQ001`
+}
+
+func variablesTested(name string, next ctrl.Result) ctrl.Result {
+	wait := part(name)
+	if wait > 0 && wait < next.RequeueAfter {
+		next.RequeueAfter = wait
+	}
+	return next
+}

@@ -1,11 +1,15 @@
 package rq005
 
 import (
+	"context"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/requeue-go/requeue"
+	"github.com/requeue-go/requeue/deadlinequeue"
 )
 
 type object struct {
@@ -103,7 +107,7 @@ func expired(o *object) (ctrl.Result, error) {
 	if time.Since(o.Started.Time) > o.Spec.Timeout.Duration {
 		return ctrl.Result{RequeueAfter: poll}, fail(o)
 	}
-	return ctrl.Result{}, nil
+	return ctrl.Result{}, nil // want `RQ009`
 }
 
 // Late by little.
@@ -129,7 +133,48 @@ func elsewhere(o *object) (ctrl.Result, error) {
 		if time.Since(o.Started.Time) > o.Spec.Timeout.Duration {
 			return ctrl.Result{}, fail(o)
 		}
-		return ctrl.Result{}, nil
+		return ctrl.Result{}, nil // want `RQ009`
+	}
+	return ctrl.Result{RequeueAfter: poll}, nil
+}
+
+// The test is in a function, the wait in one that it calls.
+func drain(o *object) (ctrl.Result, error) {
+	if time.Since(o.Started.Time) < o.Spec.Timeout.Duration {
+		return evict(o)
+	}
+	return ctrl.Result{}, fail(o)
+}
+
+func evict(o *object) (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: 20 * time.Second}, nil // want `RQ005`
+}
+
+type configured struct{ PollInterval time.Duration }
+
+func (c *configured) poll(o *object, now time.Time) (ctrl.Result, error) {
+	if now.After(o.Spec.Deadline) {
+		return ctrl.Result{}, fail(o)
+	}
+	return ctrl.Result{RequeueAfter: c.PollInterval}, nil // want `RQ005`
+}
+
+// The shorter of both.
+func (c *configured) sooner(o *object, now time.Time) (ctrl.Result, error) {
+	left := o.Spec.Deadline.Sub(now)
+	if left <= 0 {
+		return ctrl.Result{}, fail(o)
+	}
+	if left < c.PollInterval {
+		return ctrl.Result{RequeueAfter: left}, nil
+	}
+	return ctrl.Result{RequeueAfter: c.PollInterval}, nil
+}
+
+func told(ctx context.Context, o *object, now time.Time) (ctrl.Result, error) {
+	deadlinequeue.Tell(ctx, requeue.From(now).Deadline(o.Spec.Deadline))
+	if now.After(o.Spec.Deadline) {
+		return ctrl.Result{}, fail(o)
 	}
 	return ctrl.Result{RequeueAfter: poll}, nil
 }

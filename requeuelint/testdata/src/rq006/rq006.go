@@ -44,7 +44,51 @@ func shiftedInt(failures int, base time.Duration) time.Duration {
 	return time.Duration(int64(base) << failures) // want `RQ006`
 }
 
+type lease struct {
+	Seconds int64 `json:"seconds"`
+	Few     int32 `json:"few"`
+}
+
+func fromUser(l lease, start time.Time) time.Time {
+	return start.Add(time.Duration(l.Seconds) * time.Second) // want `RQ006: a number of 64 bits`
+}
+
+func doubled(failures int) time.Duration {
+	wait := time.Second
+	for i := 0; i < failures; i++ {
+		wait *= 2 // want `RQ006`
+	}
+	return wait
+}
+
 // Negative.
+
+func fewFromUser(l lease, start time.Time) time.Time {
+	return start.Add(time.Duration(l.Few) * time.Second)
+}
+
+func ceilingFromUser(l lease, start time.Time) time.Time {
+	if l.Seconds > 86400 {
+		return start
+	}
+	return start.Add(time.Duration(l.Seconds) * time.Second)
+}
+
+func doubledToCeiling(failures int) time.Duration {
+	wait := time.Second
+	for i := 0; i < failures && wait < time.Minute; i++ {
+		wait *= 2
+	}
+	return wait
+}
+
+func doubledTwice() time.Duration {
+	wait := time.Second
+	for range 2 {
+		wait *= 2
+	}
+	return wait
+}
 
 func twoThirds(d time.Duration) time.Duration { return d * 2 / 3 }
 

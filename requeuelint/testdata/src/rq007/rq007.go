@@ -5,6 +5,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/requeue-go/requeue"
 )
 
 type status struct {
@@ -36,7 +38,52 @@ func (o *object) over() bool {
 	return time.Now().After(o.Status.StartedAt.Add(o.Timeout)) // want `RQ007: StartedAt`
 }
 
+type spec struct {
+	Interval *metav1.Duration
+	Grace    *metav1.Duration
+}
+
+func refresh(s spec, last time.Time) (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: max(time.Second, s.Interval.Duration-time.Since(last))}, nil // want `RQ007: Interval is a pointer to a duration`
+}
+
+func startOf(o *object) *metav1.Time {
+	if o.Timeout == 0 {
+		return nil
+	}
+	return &o.Status.Registered
+}
+
+func ofCall(o *object) (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: max(time.Second, time.Until(startOf(o).Time))}, nil // want `RQ007: startOf`
+}
+
+func planned(o *object, now time.Time) (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: requeue.From(now).Timeout(o.Status.StartedAt.Time, o.Timeout).After()}, nil // want `RQ007`
+}
+
+type kept struct{ ends time.Time }
+
+func keeps(o *object, k *kept) {
+	k.ends = o.Status.EndsAt.Add(o.Timeout) // want `RQ007`
+}
+
 // Negative.
+
+func graceOf(s spec) (ctrl.Result, error) {
+	if s.Grace == nil {
+		return ctrl.Result{}, nil
+	}
+	return ctrl.Result{RequeueAfter: max(time.Second, s.Grace.Duration)}, nil
+}
+
+func ofCallTested(o *object) (ctrl.Result, error) {
+	start := startOf(o)
+	if start == nil {
+		return ctrl.Result{}, nil
+	}
+	return ctrl.Result{RequeueAfter: max(time.Second, time.Until(start.Time))}, nil
+}
 
 func checked(o *object) (ctrl.Result, error) {
 	if o.Status.CheckedAt == nil {

@@ -1,0 +1,499 @@
+package flow
+
+import (
+	"fmt"
+	"go/token"
+	"go/types"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/tools/go/ssa"
+)
+
+// A Family says what a queue does with a wait of 0 or less.
+type Family uint8
+
+// The families that there are.
+const (
+	Drops Family = iota // controller-runtime: the object is not looked at again
+	Loops               // client-go and what is built on it: it is added at once
+)
+
+// A Sink is a place where a wait is handed to a work queue.
+type Sink struct {
+	Wait   Sum
+	Known  Known
+	Family Family
+	Name   string          // what takes it: RequeueAfter, AddAfter, ...
+	At     ssa.Instruction // in the function looked at: the place itself, or the call that leads there
+	Origin *Origin
+	Depth  int  // how many calls lead there
+	Raw    bool // it is what a caller hands in
+}
+
+// An Origin is the place itself.
+type Origin struct {
+	Instr ssa.Instruction // nil in another package
+	Value ssa.Value       // the wait
+	Where string          // file:line, in another package
+}
+
+// Fn is the function of the place, or nil in another package.
+func (o *Origin) Fn() *ssa.Function {
+	if o.Instr == nil {
+		return nil
+	}
+	return o.Instr.Parent()
+}
+
+const (
+	requeueAfter  = "RequeueAfter"
+	reconcilePath = "sigs.k8s.io/controller-runtime/pkg/reconcile"
+	priorityPath  = "sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	workqueuePath = "k8s.io/client-go/util/workqueue"
+	knativePath   = "knative.dev/pkg/controller"
+	operatorPath  = "github.com/awslabs/operatorpkg/reconciler"
+
+	// LibraryPath is this library, which keeps its promises.
+	LibraryPath = "github.com/requeue-go/requeue"
+	// QueuePath is its work queue.
+	QueuePath = LibraryPath + "/deadlinequeue"
+)
+
+// IsResult reports whether a type is the result of a reconciler, or a pointer to one.
+func IsResult(t types.Type) bool {
+	t = Deref(t)
+	return IsNamed(t, reconcilePath, "Result") || IsNamed(t, operatorPath, "Result")
+}
+
+func isResult(t types.Type) bool { return IsResult(t) }
+
+// sinkField tells the fields that take a wait.
+func sinkField(t types.Type, field int) (Family, bool) {
+	st, ok := Deref(t).Underlying().(*types.Struct)
+	if !ok {
+		return 0, false
+	}
+	switch st.Field(field).Name() {
+	case requeueAfter:
+		return Drops, isResult(t)
+	case "After":
+		return Loops, IsNamed(Deref(t), priorityPath, "AddOpts")
+	}
+	return 0, false
+}
+
+var rancherPath = regexp.MustCompile(`^github\.com/rancher/(wrangler|lasso|norman)(/|$)`)
+
+// A queueArg is the argument of a function that is a wait; the receiver does not count.
+type queueArg struct {
+	index int
+	name  string
+}
+
+// SinkCall returns the argument of a function that is a wait.
+func SinkCall(obj *types.Func) (index int, ok bool) {
+	obj = obj.Origin()
+	path := PkgPath(obj.Pkg())
+	params := obj.Signature().Params()
+	last := params.Len() - 1
+	if last < 0 || !IsDuration(params.At(last).Type()) {
+		return 0, false
+	}
+	recv := obj.Signature().Recv()
+	switch obj.Name() {
+	case "AddAfter":
+		// An interface of one's own that has the method of the queue.
+		if path == workqueuePath || path == priorityPath || recv != nil && types.IsInterface(recv.Type()) && last == 1 && obj.Signature().Results().Len() == 0 {
+			return last, true
+		}
+	case "Add":
+		// A queue of one's own that takes a wait.
+		if recv != nil && types.IsInterface(recv.Type()) && last == 1 && obj.Signature().Results().Len() == 0 {
+			n, ok := types.Unalias(recv.Type()).(*types.Named)
+			return last, ok && strings.Contains(n.Obj().Name(), "Queue")
+		}
+	case "NewRequeueAfter":
+		return last, path == knativePath
+	case "EnqueueAfter", "EnqueueKeyAfter":
+		if path == knativePath || rancherPath.MatchString(path) {
+			return last, true
+		}
+		// The controllers that wrangler generates into other modules; and what has the
+		// methods of knative's.
+		if recv != nil && types.IsInterface(recv.Type()) {
+			return last, last == 1 || last == 2 && isString(params.At(0).Type()) && isString(params.At(1).Type())
+		}
+	}
+	return 0, false
+}
+
+func isString(t types.Type) bool {
+	b, ok := t.Underlying().(*types.Basic)
+	return ok && b.Kind() == types.String
+}
+
+// A queueSetting names a queue function of the user's own.
+type queueSetting struct {
+	name  string
+	index int
+}
+
+// CheckSetting reports what is wrong with the name of a queue function.
+func CheckSetting(s string) error {
+	name, index, ok := strings.Cut(s, ":")
+	if n, err := strconv.Atoi(index); !ok || err != nil || n < 0 || !strings.Contains(name, ".") {
+		return fmt.Errorf("%q does not name a queue function: write path.Func:N or path.Type.Method:N, with the number of the argument that is the wait, from 0", s)
+	}
+	return nil
+}
+
+func parseSettings(all []string) (settings []queueSetting) {
+	for _, s := range all {
+		name, index, _ := strings.Cut(s, ":")
+		if n, err := strconv.Atoi(index); err == nil {
+			settings = append(settings, queueSetting{name, n})
+		}
+	}
+	return settings
+}
+
+// sinkOf returns the argument of a call that is a wait, with its index among all arguments.
+func (p *Program) sinkOf(c *ssa.CallCommon) (index int, name string, ok bool) {
+	obj := Called(c)
+	if obj == nil {
+		return p.fieldCall(c)
+	}
+	shift := 0
+	if !c.IsInvoke() && c.Signature().Recv() != nil {
+		shift = 1
+	}
+	i, ok := SinkCall(obj)
+	for _, s := range p.settings {
+		if s.name == ObjName(obj) {
+			i, ok = s.index, true
+		}
+	}
+	if !ok || i+shift >= len(c.Args) || !IsDuration(c.Args[i+shift].Type()) {
+		return 0, "", false
+	}
+	return i + shift, obj.Name(), true
+}
+
+// fieldCall tells a call of a function in a field that is only ever set to one of a queue.
+func (p *Program) fieldCall(c *ssa.CallCommon) (index int, name string, ok bool) {
+	load, isLoad := c.Value.(*ssa.UnOp)
+	if !isLoad {
+		return 0, "", false
+	}
+	fa, isField := load.X.(*ssa.FieldAddr)
+	if !isField {
+		return 0, "", false
+	}
+	q := p.queueFields()[FieldVar(fa.X.Type(), fa.Field)]
+	if q == nil || q.index >= len(c.Args) {
+		return 0, "", false
+	}
+	return q.index, q.name, true
+}
+
+// queueFields are the fields of functions that the package only ever sets to those of a
+// queue.
+func (p *Program) queueFields() map[*types.Var]*queueArg {
+	if p.fields != nil {
+		return p.fields
+	}
+	p.fields = map[*types.Var]*queueArg{}
+	other := map[*types.Var]bool{}
+	for _, fn := range p.Funcs {
+		for instr := range Instructions(fn) {
+			s, ok := instr.(*ssa.Store)
+			if !ok {
+				continue
+			}
+			fa, ok := s.Addr.(*ssa.FieldAddr)
+			if !ok {
+				continue
+			}
+			if _, isFunc := s.Val.Type().Underlying().(*types.Signature); !isFunc {
+				continue
+			}
+			field := FieldVar(fa.X.Type(), fa.Field)
+			if q := p.queueFunc(s.Val, 0); q != nil {
+				p.fields[field] = q
+			} else if !IsNil(s.Val) && !p.inTest(fn) {
+				other[field] = true
+			}
+		}
+	}
+	for field := range other {
+		delete(p.fields, field)
+	}
+	return p.fields
+}
+
+// queueFunc tells a function of a queue as a value: q.AddAfter, or a parameter that is only
+// ever one.
+func (p *Program) queueFunc(v ssa.Value, depth int) *queueArg {
+	switch v := v.(type) {
+	case *ssa.MakeClosure:
+		return p.queueFunction(v.Fn.(*ssa.Function))
+	case *ssa.Function:
+		return p.queueFunction(v)
+	case *ssa.ChangeType:
+		return p.queueFunc(v.X, depth)
+	case *ssa.Parameter:
+		var found *queueArg
+		for _, call := range p.Callers(v.Parent()) {
+			i := paramIndex(v)
+			if depth > MaxDepth || i >= len(call.Call.Args) {
+				return nil
+			}
+			if found = p.queueFunc(call.Call.Args[i], depth+1); found == nil {
+				return nil
+			}
+		}
+		return found
+	}
+	return nil
+}
+
+// queueFunction tells a method of a queue, or a function that hands one of its parameters to
+// a queue.
+func (p *Program) queueFunction(fn *ssa.Function) *queueArg {
+	obj, _ := fn.Object().(*types.Func)
+	var s *Summary
+	switch {
+	case obj != nil:
+		if i, ok := SinkCall(obj); ok {
+			return &queueArg{i, obj.Name()}
+		}
+		if fn = declared(fn); len(fn.Blocks) > 0 && fn.Synthetic == "" {
+			s = p.Summary(fn)
+		} else {
+			s = p.Imported(obj)
+		}
+	case len(fn.Blocks) > 0:
+		s = p.Summary(fn)
+	}
+	if s == nil {
+		return nil
+	}
+	for _, sink := range s.Sinks {
+		if a, ok := sink.Wait.Only(); ok && sink.Raw && sink.Family == Loops && a.kind == aParam {
+			index := a.index
+			if fn.Signature.Recv() != nil {
+				index--
+			}
+			return &queueArg{index, sink.Name}
+		}
+	}
+	return nil
+}
+
+// Sinks lists the places where a function hands a wait to a queue, and the calls of
+// functions that do so and leave it to their callers whether it is right.
+func (p *Program) Sinks(fn *ssa.Function) []*Sink {
+	if all, ok := p.sinks[fn]; ok {
+		return all
+	}
+	p.sinks[fn] = nil
+	var found []*Sink
+	for instr := range Instructions(fn) {
+		switch instr := instr.(type) {
+		case *ssa.Store:
+			fa, ok := instr.Addr.(*ssa.FieldAddr)
+			if !ok {
+				continue
+			}
+			if f, ok := sinkField(fa.X.Type(), fa.Field); ok {
+				found = append(found, p.sink(instr, instr.Val, f, FieldVar(fa.X.Type(), fa.Field).Name()))
+			}
+		case ssa.CallInstruction:
+			c := instr.Common()
+			if i, name, ok := p.sinkOf(c); ok {
+				found = append(found, p.sink(instr, c.Args[i], Loops, name))
+				continue
+			}
+			if call, ok := instr.(*ssa.Call); ok {
+				found = append(found, p.inherited(call)...)
+			}
+		}
+	}
+	p.sinks[fn] = found
+	return found
+}
+
+func (p *Program) sink(instr ssa.Instruction, wait ssa.Value, f Family, name string) *Sink {
+	return &Sink{
+		Wait: p.Sum(wait), Known: p.Known(instr.Block()), Family: f, Name: name, At: instr,
+		Origin: &Origin{Instr: instr, Value: wait},
+	}
+}
+
+// inherited are the sinks that a callee leaves to its callers.
+func (p *Program) inherited(call *ssa.Call) (found []*Sink) {
+	s := p.of(call)
+	if s == nil || len(s.Sinks) == 0 || call.Call.StaticCallee() == call.Parent() {
+		return nil
+	}
+	c := p.caller(call)
+	for _, inner := range s.Sinks {
+		facts, ok := c.facts(inner.Known.Facts)
+		if !ok {
+			continue
+		}
+		known := p.Known(call.Block()).with(Formula{facts})
+		if !consistent(known.Facts) {
+			continue
+		}
+		o := *inner
+		o.Wait, o.Known, o.At, o.Depth = inner.Wait.replace(c.sum), known, call, inner.Depth+1
+		if inner.Raw {
+			// It is the caller who hands in the wait.
+			o.Origin = &Origin{Instr: call, Value: p.argument(call, o.Wait), Where: inner.Origin.Where}
+			o.Name, o.Raw = Called(&call.Call).Name(), false
+		}
+		found = append(found, &o)
+	}
+	return found
+}
+
+// argument is the argument of a call that a wait is made of.
+func (p *Program) argument(call *ssa.Call, wait Sum) ssa.Value {
+	for _, a := range call.Call.Args {
+		if isMeasure(a.Type()) && len(p.Sum(a).Terms) > 0 && p.Sum(a).shares(wait) {
+			return a
+		}
+	}
+	return call.Call.Args[len(call.Call.Args)-1]
+}
+
+// RequeuesToo reports whether a store of RequeueAfter goes with Requeue: true, so that a
+// wait of 0 is not lost; or the field is read again and compared after it.
+func (s *Sink) RequeuesToo() bool {
+	store, ok := s.Origin.Instr.(*ssa.Store)
+	if !ok {
+		return false
+	}
+	fa := store.Addr.(*ssa.FieldAddr)
+	if fa.X.Referrers() == nil {
+		return false
+	}
+	uses := *fa.X.Referrers()
+	// A literal that is assigned to a variable.
+	for _, instr := range *fa.X.Referrers() {
+		load, ok := instr.(*ssa.UnOp)
+		if !ok || load.Referrers() == nil {
+			continue
+		}
+		for _, r := range *load.Referrers() {
+			if st, ok := r.(*ssa.Store); ok && st.Val == ssa.Value(load) && st.Addr.Referrers() != nil {
+				uses = slices.Concat(uses, *st.Addr.Referrers())
+			}
+		}
+	}
+	for _, instr := range uses {
+		other, ok := instr.(*ssa.FieldAddr)
+		if !ok || other.Referrers() == nil {
+			continue
+		}
+		name := FieldVar(other.X.Type(), other.Field).Name()
+		for _, use := range *other.Referrers() {
+			if st, ok := use.(*ssa.Store); ok && name == "Requeue" {
+				if b, ok := constBool(st.Val); ok && b && (st.Block() == store.Block() || st.Block().Dominates(store.Block()) || store.Block().Dominates(st.Block())) {
+					return true
+				}
+			}
+			load, ok := use.(*ssa.UnOp)
+			if ok && other.Field == fa.Field && load.Referrers() != nil && Reaches(store.Block(), load.Block()) && comparedLater(load) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func comparedLater(load *ssa.UnOp) bool {
+	return slices.ContainsFunc(*load.Referrers(), func(r ssa.Instruction) bool {
+		switch r := r.(type) {
+		case *ssa.BinOp:
+			switch r.Op {
+			case token.LSS, token.LEQ, token.GTR, token.GEQ, token.EQL:
+				return true
+			}
+		case *ssa.Call:
+			b, ok := r.Call.Value.(*ssa.Builtin)
+			return ok && b.Name() == "max"
+		}
+		return false
+	})
+}
+
+// HandlesEvent reports whether a function is called for an event, so that adding at once
+// happens once an event and is no loop: it is handed an event of controller-runtime or, as
+// by an informer, an object of any type, or all that call it are.
+func (p *Program) HandlesEvent(fn *ssa.Function) bool { return p.handlesEvent(fn, 0) }
+
+func (p *Program) handlesEvent(fn *ssa.Function, depth int) bool {
+	for f := fn; f != nil; f = f.Parent() {
+		for _, param := range f.Params {
+			if isEvent(param.Type()) {
+				return true
+			}
+		}
+	}
+	calls := p.calls[fn]
+	return len(calls) > 0 && depth < MaxDepth && !slices.ContainsFunc(calls, func(call *ssa.Call) bool {
+		return !p.handlesEvent(call.Parent(), depth+1)
+	})
+}
+
+func isEvent(t types.Type) bool {
+	if i, ok := types.Unalias(t).(*types.Interface); ok {
+		return i.Empty()
+	}
+	n, ok := types.Unalias(Deref(t)).(*types.Named)
+	return ok && strings.HasSuffix(PkgPath(n.Obj().Pkg()), "controller-runtime/pkg/event")
+}
+
+// Pos is where the wait is handed over.
+func (o *Origin) Pos() token.Pos {
+	if o.Instr == nil {
+		return token.NoPos
+	}
+	return o.Instr.Pos()
+}
+
+// TellsQueue reports whether a function tells its plan to a queue or a limiter of this
+// library, which then wake the object at its deadline.
+func (p *Program) TellsQueue(fn *ssa.Function) bool {
+	for call := range Calls(fn) {
+		obj := Called(&call.Call)
+		if obj == nil {
+			continue
+		}
+		switch path := PkgPath(obj.Pkg()); {
+		case path == QueuePath && (obj.Name() == "Tell" || obj.Name() == "Decide"):
+			return true
+		case path == LibraryPath+"/retry" && (obj.Name() == "Tell" || obj.Name() == "Next"):
+			return true
+		}
+	}
+	return false
+}
+
+// Requeues reports whether a result that is returned may have Requeue set.
+func (p *Program) Requeues(r *ssa.Return) bool {
+	for _, v := range r.Results {
+		if isResult(v.Type()) {
+			where := p.field(p.loc(v), "Requeue", types.Typ[types.Bool])
+			if len(p.definitions(where, r)) > 0 && len(p.storesTo(r.Parent())[where]) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
