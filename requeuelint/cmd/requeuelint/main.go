@@ -10,7 +10,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -19,17 +18,20 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 
+	"golang.org/x/tools/go/analysis"
 	"golang.org/x/tools/go/analysis/unitchecker"
 
 	"github.com/requeue-go/requeue/requeuelint"
 )
 
 func main() {
-	if isVetTool(os.Args[1:]) {
-		unitchecker.Main(append(requeuelint.Analyzers(), requeuelint.Base())...)
+	if args := os.Args[1:]; isVetTool(args) {
+		unitchecker.Main(analyzers(args)...)
 	}
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -37,270 +39,165 @@ func main() {
 // isVetTool reports whether the go command runs this as a tool for go vet: to ask for its
 // version or its flags, or with the description of a package.
 func isVetTool(args []string) bool {
-	if len(args) == 0 {
-		return false
-	}
-	return args[0] == "-V=full" || args[0] == "-flags" || strings.HasSuffix(args[len(args)-1], ".cfg")
+	return len(args) > 0 && (args[0] == "-V=full" || args[0] == "-flags" || strings.HasSuffix(args[len(args)-1], ".cfg"))
 }
+
+// analyzers are what go vet runs. A rule that is advice runs only if its flag is given.
+func analyzers(args []string) []*analysis.Analyzer {
+	all := []*analysis.Analyzer{requeuelint.Base()}
+	for _, r := range requeuelint.Rules() {
+		named := func(arg string) bool { return strings.HasPrefix(strings.TrimLeft(arg, "-"), strings.ToLower(r.Code)) }
+		if !r.Advice || args[0] == "-flags" || slices.ContainsFunc(args, named) {
+			all = append(all, requeuelint.Analyzers(r.Code)...)
+		}
+	}
+	return all
+}
+
+const usage = `usage: requeuelint [flags] [packages]
+
+  -rules=RQ001,RQ003   report these rules only
+  -tests               look at _test.go files, too
+  -sink=SINK           this method takes a wait, too: pkg.Type.Method:index; repeatable
+  -fix                 apply the fixes that findings have, and report the others
+  -diff                print what -fix would do as a diff, and nothing else
+  -json                print findings as JSON
+  -sarif, -sarif=FILE  print findings as SARIF 2.1.0, or write them to a file
+  -version             print the version
+
+and the flags of go build, such as -tags, -mod and -C.
+
+The rules:
+`
 
 type options struct {
-	fix, json, tests bool
-	sarif            output
-	rules, tags      string
-	packages         []string
+	tests, fix, diff, json, version bool
+	sarif                           string // a file, or true
+	rules                           []string
+	sinks, build                    []string // flags for the vet tool and for the go command
+	packages                        []string
 }
 
-// An output is a flag that may have a file: -sarif, -sarif=FILE.
-type output struct {
-	set  bool
-	file string
-}
+// The flags of go build that go vet and go list take.
+const (
+	buildFlags     = "asmflags buildmode compiler gccgoflags gcflags installsuffix ldflags mod modfile overlay p pgo pkgdir tags toolexec"
+	buildBoolFlags = "a asan buildvcs linkshared modcacherw msan n race trimpath v work x"
+)
 
-func (o *output) String() string   { return o.file }
-func (o *output) IsBoolFlag() bool { return true }
-func (o *output) Set(s string) error {
-	o.set = s != "false"
-	if o.set && s != "true" {
-		o.file = s
-	}
-	return nil
-}
-
-func run(args []string, stdout, stderr io.Writer) int {
-	var o options
+func parse(args []string) (o options, err error) {
 	flags := flag.NewFlagSet("requeuelint", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.BoolVar(&o.fix, "fix", false, "apply the fixes that findings suggest, and report the others")
-	flags.BoolVar(&o.json, "json", false, "print findings as JSON")
-	flags.Var(&o.sarif, "sarif", "print findings as SARIF 2.1.0, or with -sarif=`file` write them there")
-	flags.BoolVar(&o.tests, "tests", false, "report findings in _test.go files, too")
-	flags.StringVar(&o.rules, "rules", "", "report these rules only, as in RQ001,RQ003")
-	flags.StringVar(&o.tags, "tags", "", "build tags, as for go build")
-	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: requeuelint [flags] [packages]")
-		flags.PrintDefaults()
-		fmt.Fprintln(stderr, "\nThe rules:")
-		for _, r := range requeuelint.Rules() {
-			fmt.Fprintf(stderr, "  %s  %s\n", r.Code, r.Doc)
+	flags.SetOutput(io.Discard)
+	flags.BoolVar(&o.tests, "tests", false, "")
+	flags.BoolVar(&o.fix, "fix", false, "")
+	flags.BoolVar(&o.diff, "diff", false, "")
+	flags.BoolVar(&o.json, "json", false, "")
+	flags.BoolVar(&o.version, "version", false, "")
+	flags.BoolFunc("sarif", "", func(s string) error { o.sarif = s; return nil })
+	flags.Func("C", "", os.Chdir)
+	flags.Func("sink", "", func(s string) error {
+		o.sinks = append(o.sinks, "-requeuelint.sink="+s)
+		return requeuelint.Base().Flags.Set("sink", s)
+	})
+	var all []string
+	for _, r := range requeuelint.Rules() {
+		all = append(all, r.Code)
+		if !r.Advice {
+			o.rules = append(o.rules, r.Code)
 		}
 	}
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return 0
+	flags.Func("rules", "", func(s string) error {
+		o.rules = strings.FieldsFunc(strings.ToUpper(s), func(r rune) bool { return r == ',' || r == ' ' })
+		for _, code := range o.rules {
+			if !slices.Contains(all, code) {
+				return fmt.Errorf("there is no rule %s; there are %s", code, strings.Join(all, ", "))
+			}
 		}
-		return 2
+		return nil
+	})
+	pass := func(name string) func(string) error {
+		return func(s string) error { o.build = append(o.build, "-"+name+"="+s); return nil }
+	}
+	for _, name := range strings.Fields(buildFlags) {
+		flags.Func(name, "", pass(name))
+	}
+	for _, name := range strings.Fields(buildBoolFlags) {
+		flags.BoolFunc(name, "", pass(name))
+	}
+	err = flags.Parse(args)
+	if o.diff && (o.json || o.sarif != "") {
+		err = errors.New("-diff prints neither JSON nor SARIF")
 	}
 	o.packages = flags.Args()
 	if len(o.packages) == 0 {
 		o.packages = []string{"./..."}
 	}
+	return o, err
+}
 
-	findings, checkErr := check(o, stderr)
-	if o.fix {
-		left, err := fix(findings, stderr)
-		if err != nil {
-			fmt.Fprintln(stderr, "requeuelint:", err)
-			return 2
-		}
-		findings = left
-	}
-	if err := write(findings, o, stdout); err != nil {
-		fmt.Fprintln(stderr, "requeuelint:", err)
-		return 2
-	}
+func run(args []string, stdout, stderr io.Writer) int {
+	o, err := parse(args)
 	switch {
-	case checkErr != nil:
-		fmt.Fprintln(stderr, "requeuelint:", checkErr)
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stdout, usage)
+		for _, r := range requeuelint.Rules() {
+			fmt.Fprintf(stdout, "  %s  %s\n", r.Code, r.Doc)
+			if r.Advice {
+				fmt.Fprintln(stdout, "         (advice: only if it is named)")
+			}
+		}
+		return 0
+	case err != nil:
+		fmt.Fprintf(stderr, "requeuelint: %v; -h lists the flags\n", err)
 		return 2
-	case len(findings) > 0:
+	case o.version:
+		fmt.Fprintln(stdout, "requeuelint", version(), runtime.Version())
+		return 0
+	}
+	found, err := lint(o, stdout, stderr)
+	if err != nil {
+		if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) { // the go command has said why
+			fmt.Fprintln(stderr, "requeuelint:", err)
+		}
+		return 2
+	}
+	if found {
 		return 1
 	}
 	return 0
 }
 
-// A finding is what a rule reports, as it is printed with -json.
-type finding struct {
-	Rule      string `json:"rule"`
-	File      string `json:"file"`
-	Line      int    `json:"line"`
-	Column    int    `json:"column"`
-	EndLine   int    `json:"endLine"`
-	EndColumn int    `json:"endColumn"`
-	Message   string `json:"message"`
-	Fixable   bool   `json:"fixable"`
-
-	edits []edit
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "(unknown)"
 }
 
-// An edit replaces the bytes from Start to End of a file.
-type edit struct {
-	Filename   string `json:"filename"`
-	Start, End int
-	New        string
-}
-
-// check has the go command run this program as its vet tool, and reads what it finds.
-//
-// That is how facts get from package to package without the whole program being loaded:
-// the go command hands one package at a time to the tool, together with what the tool has
-// found out about its imports, runs as many as there are cores, and keeps the results in
-// the build cache, so that a second run looks only at what has changed. It also knows
-// about build tags, cgo, vendoring and workspaces. Loading all in this process, as
-// multichecker does, takes the source of every dependency each time.
-func check(o options, stderr io.Writer) ([]finding, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	// The same flags each time, or nothing is found in the cache: which rules and files to
-	// report is decided afterwards.
-	args := []string{"vet", "-vettool=" + self, "-json", "-requeuelint.tests"}
-	if o.tags != "" {
-		args = append(args, "-tags="+o.tags)
-	}
-	var rules []string
-	if o.rules != "" {
-		rules = strings.Split(o.rules, ",")
-		for _, code := range rules {
-			if len(requeuelint.Analyzers(code)) == 0 {
-				return nil, fmt.Errorf("-rules: there is no rule %q", code)
-			}
+// lint looks at the packages, and prints what is found even if some cannot be checked.
+func lint(o options, stdout, stderr io.Writer) (found bool, err error) {
+	if !o.tests {
+		dir, err := os.MkdirTemp("", "requeuelint")
+		if err != nil {
+			return false, err
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		if err := hideTests(&o, dir); err != nil {
+			return false, err
 		}
 	}
-	cmd := exec.Command("go", append(args, o.packages...)...)
-	var out, problems bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &problems
-	runErr := cmd.Run()
-
-	findings, err := decode(&out)
-	if err != nil {
-		return nil, err
-	}
-	// Before Go 1.26 the go command prints the JSON of vet tools to standard error, under
-	// a comment with the package.
-	older, rest := split(problems.String())
-	more, err := decode(strings.NewReader(older))
-	if err != nil {
-		rest = problems.String()
-	}
-	findings = append(findings, more...)
-	if rest != "" {
-		_, _ = io.WriteString(stderr, rest)
-	}
-	if runErr != nil {
-		runErr = fmt.Errorf("go vet: %w", runErr)
-	}
-	findings = slices.DeleteFunc(findings, func(f finding) bool {
-		return rules != nil && !slices.Contains(rules, f.Rule) || !o.tests && strings.HasSuffix(f.File, "_test.go")
-	})
-	return sorted(findings), runErr
-}
-
-// split takes the JSON out of what the go command prints on standard error.
-func split(text string) (tree, rest string) {
-	inside := false
-	for line := range strings.Lines(text) {
-		switch {
-		case !inside && strings.HasPrefix(line, "{"):
-			inside = !strings.HasPrefix(line, "{}")
-			tree += line
-		case inside:
-			inside = !strings.HasPrefix(line, "}")
-			tree += line
-		default:
-			rest += line
+	findings, err := check(o, stderr)
+	if err == nil && (o.fix || o.diff) {
+		left, diff, err := fix(o, findings, stderr)
+		if err != nil || o.diff {
+			fmt.Fprint(stdout, diff)
+			return diff != "", err
 		}
+		findings = left
 	}
-	if tree != "" {
-		var kept string
-		for line := range strings.Lines(rest) {
-			if !strings.HasPrefix(line, "# ") {
-				kept += line
-			}
-		}
-		rest = kept
+	if err := write(findings, o, stdout); err != nil {
+		return false, err
 	}
-	return tree, rest
-}
-
-// decode reads the JSON that go vet prints: for each package what each analyzer reports.
-func decode(r io.Reader) ([]finding, error) {
-	var findings []finding
-	for d := json.NewDecoder(r); ; {
-		var tree map[string]map[string]json.RawMessage
-		if err := d.Decode(&tree); errors.Is(err, io.EOF) {
-			return findings, nil
-		} else if err != nil {
-			return nil, fmt.Errorf("read the output of go vet: %w", err)
-		}
-		for pkg, analyzers := range tree {
-			for name, raw := range analyzers {
-				var reports []struct {
-					Category, Posn, End, Message string
-					SuggestedFixes               []struct{ Edits []edit } `json:"suggested_fixes"`
-				}
-				if err := json.Unmarshal(raw, &reports); err != nil {
-					return nil, fmt.Errorf("%s: %s: %s", pkg, name, raw)
-				}
-				for _, r := range reports {
-					f := finding{Rule: r.Category, Message: strings.TrimPrefix(r.Message, r.Category+": ")}
-					f.File, f.Line, f.Column = position(r.Posn)
-					_, f.EndLine, f.EndColumn = position(r.End)
-					if f.EndLine == 0 {
-						f.EndLine, f.EndColumn = f.Line, f.Column
-					}
-					if len(r.SuggestedFixes) > 0 {
-						f.edits, f.Fixable = r.SuggestedFixes[0].Edits, true
-					}
-					findings = append(findings, f)
-				}
-			}
-		}
-	}
-}
-
-// position reads file:line:column.
-func position(s string) (file string, line, column int) {
-	rest, last, ok := cutLast(s)
-	if !ok {
-		return s, 0, 0
-	}
-	file, middle, ok := cutLast(rest)
-	if !ok {
-		return rest, last, 0
-	}
-	return file, middle, last
-}
-
-func cutLast(s string) (before string, number int, ok bool) {
-	i := strings.LastIndexByte(s, ':')
-	if i < 0 {
-		return s, 0, false
-	}
-	if _, err := fmt.Sscanf(s[i+1:], "%d", &number); err != nil {
-		return s, 0, false
-	}
-	return s[:i], number, true
-}
-
-// sorted puts findings in order, and leaves out those that were found twice, in a package
-// and in it with its tests.
-func sorted(findings []finding) []finding {
-	slices.SortFunc(findings, func(a, b finding) int {
-		if c := strings.Compare(a.File, b.File); c != 0 {
-			return c
-		}
-		if a.Line != b.Line {
-			return a.Line - b.Line
-		}
-		if a.Column != b.Column {
-			return a.Column - b.Column
-		}
-		return strings.Compare(a.Rule, b.Rule)
-	})
-	return slices.CompactFunc(findings, func(a, b finding) bool {
-		return a.File == b.File && a.Line == b.Line && a.Column == b.Column && a.Rule == b.Rule
-	})
+	return len(findings) > 0, err
 }
 
 // write prints the findings in the form that was asked for.
@@ -309,25 +206,17 @@ func write(findings []finding, o options, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if o.sarif.set {
-		log, err := sarif(findings, dir)
+	switch {
+	case o.sarif == "true":
+		return encode(sarif(findings, dir), stdout)
+	case o.sarif != "":
+		file, err := os.Create(o.sarif)
 		if err != nil {
 			return err
 		}
-		if o.sarif.file != "" {
-			return os.WriteFile(o.sarif.file, log, 0o644)
-		}
-		_, err = stdout.Write(log)
-		return err
-	}
-	if o.json {
-		if findings == nil {
-			findings = []finding{}
-		}
-		e := json.NewEncoder(stdout)
-		e.SetIndent("", "\t")
-		e.SetEscapeHTML(false)
-		return e.Encode(findings)
+		return errors.Join(encode(sarif(findings, dir), file), file.Close())
+	case o.json:
+		return encode(append([]finding{}, findings...), stdout) // [], not null
 	}
 	for _, f := range findings {
 		if _, err := fmt.Fprintf(stdout, "%s:%d:%d: %s: %s\n", relative(dir, f.File), f.Line, f.Column, f.Rule, f.Message); err != nil {
@@ -335,6 +224,13 @@ func write(findings []finding, o options, stdout io.Writer) error {
 		}
 	}
 	return nil
+}
+
+func encode(v any, to io.Writer) error {
+	e := json.NewEncoder(to)
+	e.SetIndent("", "\t")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
 }
 
 // relative is the path of a file from a directory, if it is below it.

@@ -3,50 +3,27 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/requeue-go/requeue/requeuelint"
 )
 
-// The test binary stands in for the command: go vet runs it as its tool.
+// The test binary stands in for the command, which go vet runs as its tool.
 func TestMain(m *testing.M) {
-	if isVetTool(os.Args[1:]) {
+	if os.Getenv("TEST_AS_REQUEUELINT") != "" {
 		main()
-		return
 	}
 	os.Exit(m.Run())
-}
-
-// Every rule is described with -h.
-func Example() {
-	code := run([]string{"-h"}, os.Stdout, cut{os.Stdout, "\nThe rules:"})
-	fmt.Println(code)
-	// Output:
-	// The rules:
-	//   RQ001  a wait that can be zero or negative, which controller-runtime drops and client-go takes for now
-	//   RQ002  RequeueAfter that is returned with an error, and so dropped
-	//   RQ003  a deadline that is tested on one reading of the clock and waited for on another
-	//   RQ004  a merge of waits in which 0 or a negative wins
-	//   RQ005  a fixed RequeueAfter where a deadline is tested, which is noticed late
-	//   RQ006  arithmetic of durations that overflows
-	//   RQ007  an optional time that is used for a wait and never tested for nil
-	// 0
-}
-
-// A cut writer leaves out what comes before the rules.
-type cut struct {
-	to   *os.File
-	from string
-}
-
-func (c cut) Write(p []byte) (int, error) {
-	if s := string(p); strings.Contains(s, "The rules") || strings.Contains(s, "RQ0") && !strings.Contains(s, "-rules") && !strings.Contains(s, "as in") {
-		_, _ = c.to.WriteString(strings.TrimPrefix(s, "\n"))
-	}
-	return len(p), nil
 }
 
 // The module that the command is tried on. It needs no other: a stand-in for
@@ -134,77 +111,147 @@ func inTest(deadline time.Time) reconcile.Result {
 `,
 }
 
-// enter writes the module to a directory of its own and goes there.
-func enter(t *testing.T) {
+// create writes the module, and other files if there are any, to a directory of its own.
+func create(t *testing.T, others map[string]string) (dir string) {
 	t.Helper()
-	dir := t.TempDir()
-	for name, text := range module {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
+	dir = t.TempDir()
+	for _, files := range []map[string]string{module, others} {
+		for name, text := range files {
+			path := filepath.Join(dir, name)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	t.Chdir(dir)
-	t.Setenv("GOWORK", "off")
-	t.Setenv("GOFLAGS", "-mod=mod")
-	t.Setenv("GORACE", "atexit_sleep_ms=0") // else each run of the tool waits a second
+	return dir
 }
 
-// lint runs the command and returns its exit code and what it prints.
-func lint(t *testing.T, args ...string) (code int, stdout, stderr string) {
+// in runs a command in a directory, and returns its exit code and what it prints.
+func in(t *testing.T, dir, name string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "TEST_AS_REQUEUELINT=1", "GOWORK=off", "GOFLAGS=-mod=mod", "GOPROXY=off",
+		"GORACE=atexit_sleep_ms=0") // else each run of the tool waits a second
 	var out, errs bytes.Buffer
-	code = run(args, &out, &errs)
-	return code, out.String(), errs.String()
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	exit := (*exec.ExitError)(nil)
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		t.Error(err)
+		return -1, "", ""
+	}
+	var said strings.Builder
+	for line := range strings.Lines(errs.String()) {
+		if !strings.Contains(line, "is compiling the dependencies") { // it is on a slow machine
+			said.WriteString(line)
+		}
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), said.String()
+}
+
+// runIn runs the command in a directory.
+func runIn(t *testing.T, dir string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in(t, dir, self, args...)
+}
+
+// findings of the module, by the beginnings of their lines.
+var all = []string{
+	"controller.go:12:40: RQ001: RequeueAfter can be zero or negative here (time.Until(deadline))",
+	"controller.go:16:40: RQ001: ",
+	"controller.go:20:40: RQ001: RequeueAfter can be zero or negative here (wait.Left(deadline): time.Until(deadline) at wait/wait.go:6)",
+	"controller.go:24:2: RQ002: ",
+}
+
+// wantLines fails if the lines of a text do not begin as wanted.
+func wantLines(t *testing.T, text string, want []string) {
+	t.Helper()
+	lines := slices.Collect(strings.Lines(text))
+	if !slices.EqualFunc(lines, want, strings.HasPrefix) {
+		t.Errorf("got\n%s\nwant\n%s", text, strings.Join(want, "\n"))
+	}
 }
 
 func TestRun(t *testing.T) {
-	enter(t)
+	t.Parallel()
+	dir := create(t, map[string]string{
+		"e2e/e2e_test.go": strings.Replace(module["controller_test.go"], "operator", "e2e_test", 1),
+		"tagged.go": `//go:build tagged
+
+package operator
+
+import "sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+func tagged(err error) (reconcile.Result, error) {
+	return reconcile.Result{RequeueAfter: 1}, err
+}
+`,
+	})
 	for name, tt := range map[string]struct {
 		args []string
 		code int
-		want []string // the beginnings of the lines
+		want []string
 	}{
-		"all": {nil, 1, []string{
-			"controller.go:12:40: RQ001: RequeueAfter can be zero or negative here (time.Until(deadline))",
-			"controller.go:16:40: RQ001: ",
-			"controller.go:20:40: RQ001: RequeueAfter can be zero or negative here (Left: time.Until(deadline))",
-			"controller.go:24:2: RQ002: ",
-		}},
-		"one rule":        {[]string{"-rules=RQ002"}, 1, []string{"controller.go:24:2: RQ002: "}},
-		"a clean rule":    {[]string{"-rules=RQ003,RQ004"}, 0, nil},
-		"a clean package": {[]string{"./wait"}, 0, nil},
-		"tests, too": {[]string{"-tests", "-rules=RQ001", "."}, 1, []string{
-			"controller.go:12:40: RQ001", "controller.go:16:40: RQ001", "controller.go:20:40: RQ001", "controller_test.go:10:40: RQ001",
-		}},
+		"all":                          {nil, 1, all},
+		"one rule":                     {[]string{"-rules=RQ002"}, 1, all[3:]},
+		"rules as people write them":   {[]string{"-rules", " rq002, RQ003 "}, 1, all[3:]},
+		"clean rules":                  {[]string{"-rules=RQ003,RQ004"}, 0, nil},
+		"a clean package":              {[]string{"./wait"}, 0, nil},
+		"another directory":            {[]string{"-C", "wait"}, 0, nil},
+		"flags of the go command":      {[]string{"-mod=mod", "-tags", "tagged", "-trimpath", "."}, 1, append(all[:4:4], "tagged.go:8:2: RQ002")},
+		"tests, too":                   {[]string{"-tests", "-rules=RQ001", "."}, 1, append(all[:3:3], "controller_test.go:10:40: RQ001")},
+		"nothing but tests":            {[]string{"./e2e"}, 0, nil},
+		"nothing but tests, with them": {[]string{"-tests", "./e2e"}, 1, []string{"e2e/e2e_test.go:10:40: RQ001"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			code, stdout, stderr := lint(t, tt.args...)
-			var lines []string
-			if stdout != "" {
-				lines = strings.Split(strings.TrimSpace(stdout), "\n")
+			t.Parallel()
+			code, stdout, stderr := runIn(t, dir, tt.args...)
+			if code != tt.code || stderr != "" {
+				t.Errorf("exit code %d, want %d\n%s", code, tt.code, stderr)
 			}
-			if code != tt.code || stderr != "" || len(lines) != len(tt.want) {
-				t.Fatalf("exit code %d, want %d\n%s%s", code, tt.code, stdout, stderr)
-			}
-			for i, want := range tt.want {
-				if !strings.HasPrefix(lines[i], want) {
-					t.Errorf("got  %s\nwant %s...", lines[i], want)
-				}
-			}
+			wantLines(t, stdout, tt.want)
 		})
 	}
+}
+
+// A sink gets to the tool.
+func TestRun_sink(t *testing.T) {
+	t.Parallel()
+	dir := create(t, map[string]string{"queue.go": `package operator
+
+import "time"
+
+type queue struct{}
+
+func (queue) put(wait time.Duration, key string)  {}
+func (queue) plan(key string, wait time.Duration) {}
+
+func add(q queue, deadline time.Time) {
+	q.put(time.Until(deadline), "a")
+	q.plan("b", time.Until(deadline))
+}
+`})
+	code, stdout, stderr := runIn(t, dir, "-sink=example.com/operator.queue.put:0", "-sink", "example.com/operator.queue.plan:1", ".")
+	if code != 1 || stderr != "" {
+		t.Errorf("exit code %d\n%s", code, stderr)
+	}
+	wantLines(t, stdout, append(all[:4:4], "queue.go:11:2: RQ001", "queue.go:12:2: RQ001"))
 }
 
 // The rules run in parallel, and find the same each time. Under the race detector the tool that
 // go vet runs has it, too; it prints what it finds, and fails.
 func TestRun_isTheSameEachTime(t *testing.T) {
-	enter(t)
-	first := ""
-	for i := range 10 {
+	t.Parallel()
+	var wg sync.WaitGroup
+	outputs := make([]string, 10)
+	for i := range outputs {
 		// Another source each time, or the answer is from the cache. Each function has what one
 		// rule finds before what another does that looks first.
 		source := fmt.Appendf(nil, "package operator\n\nimport (\n\t\"time\"\n\n\t\"sigs.k8s.io/controller-runtime/pkg/reconcile\"\n)\n\nconst run = %d\n", i)
@@ -218,43 +265,106 @@ func late%d(deadline time.Time, err error) (reconcile.Result, error) {
 }
 `, f)
 		}
-		if err := os.WriteFile("run.go", source, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		code, stdout, stderr := lint(t, "-tests", ".")
-		if code != 1 || stderr != "" || strings.Count(stdout, "run.go") != 100 {
-			t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
-		}
-		if first == "" {
-			first = stdout
-		}
-		if stdout != first {
-			t.Errorf("run %d\n%s\nwant\n%s", i, stdout, first)
+		dir := create(t, map[string]string{"run.go": string(source)})
+		wg.Go(func() {
+			code, stdout, stderr := runIn(t, dir, "-tests", ".")
+			if code != 1 || stderr != "" || strings.Count(stdout, "run.go") != 100 {
+				t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+			}
+			outputs[i] = stdout
+		})
+	}
+	wg.Wait()
+	for i, output := range outputs {
+		if output != outputs[0] {
+			t.Errorf("run %d\n%s\nwant\n%s", i, output, outputs[0])
 		}
 	}
 }
 
-func TestRun_errors(t *testing.T) {
-	enter(t)
-	for name, tt := range map[string]struct {
-		args []string
-		want string // in standard error
-	}{
-		"a rule that there is not":    {[]string{"-rules=RQ999"}, `there is no rule "RQ999"`},
-		"a flag that there is not":    {[]string{"-fast"}, "flag provided but not defined: -fast"},
-		"a package that there is not": {[]string{"./none"}, "none"},
+// What cannot be loaded in a test is nothing to a run without tests.
+func TestRun_aTestThatDoesNotLoad(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]string{
+		"of the package":   "package operator\n\nimport _ \"example.com/refused\"\n",
+		"beside it":        "package operator_test\n\nimport _ \"example.com/refused\"\n",
+		"that is mistyped": "package operator\n\nvar broken int = \"text\"\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			if code, stdout, stderr := lint(t, tt.args...); code != 2 || !strings.Contains(stderr, tt.want) {
-				t.Errorf("exit code %d, want 2\n%s%s", code, stdout, stderr)
+			t.Parallel()
+			dir := create(t, map[string]string{"broken_test.go": test, "wait/broken_test.go": strings.ReplaceAll(test, "operator", "wait")})
+			code, stdout, stderr := runIn(t, dir)
+			if code != 1 || stderr != "" {
+				t.Errorf("exit code %d, want 1\n%s", code, stderr)
+			}
+			wantLines(t, stdout, all)
+			if code, stdout, stderr := runIn(t, dir, "./wait"); code != 0 || stdout+stderr != "" {
+				t.Errorf("without findings: exit code %d, want 0\n%s%s", code, stdout, stderr)
+			}
+			if code, _, stderr := runIn(t, dir, "-tests"); code != 2 || !strings.Contains(stderr, "broken") {
+				t.Errorf("with tests: exit code %d, want 2\n%s", code, stderr)
 			}
 		})
 	}
 }
 
+func TestRun_errors(t *testing.T) {
+	t.Parallel()
+	dir := create(t, map[string]string{"broken/broken.go": "package broken\n\nvar broken int = \"text\"\n"})
+	for name, tt := range map[string]struct {
+		args []string
+		want string // standard error, or how it begins
+	}{
+		"a rule that there is not":    {[]string{"-rules=RQ001,RQ999"}, "requeuelint: invalid value \"RQ001,RQ999\" for flag -rules: there is no rule RQ999; there are RQ001, RQ002, "},
+		"a flag that there is not":    {[]string{"-fast"}, "requeuelint: flag provided but not defined: -fast; -h lists the flags\n"},
+		"a sink that is none":         {[]string{"-sink=Queue"}, "requeuelint: invalid value \"Queue\" for flag -sink: "},
+		"a package that there is not": {[]string{"./none"}, "stat " + filepath.Join(dir, "none") + ": directory not found\n"},
+		"a directory that is missing": {[]string{"-C", "none"}, "requeuelint: invalid value \"none\" for flag -C: "},
+		"a diff as JSON":              {[]string{"-diff", "-json"}, "requeuelint: -diff prints neither JSON nor SARIF; -h lists the flags\n"},
+		"what does not compile":       {[]string{"./broken"}, "# example.com/operator/broken\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := runIn(t, dir, tt.args...)
+			if code != 2 || stdout != "" || !strings.HasPrefix(stderr, tt.want) || strings.Contains(stderr, "exit status") {
+				t.Errorf("exit code %d, want 2\n%s%s\nwant %s", code, stdout, stderr, tt.want)
+			}
+		})
+	}
+	t.Run("the others are told", func(t *testing.T) {
+		t.Parallel()
+		code, stdout, stderr := runIn(t, dir)
+		if code != 2 || !strings.Contains(stderr, "broken.go:3:") {
+			t.Errorf("exit code %d, want 2\n%s", code, stderr)
+		}
+		wantLines(t, stdout, all)
+	})
+}
+
+func TestRun_help(t *testing.T) {
+	t.Parallel()
+	code, stdout, stderr := runIn(t, "", "-h")
+	if code != 0 || stderr != "" {
+		t.Errorf("exit code %d\n%s", code, stderr)
+	}
+	for _, r := range requeuelint.Rules() {
+		if !strings.Contains(stdout, r.Code+"  "+r.Doc) {
+			t.Errorf("%s is missing in\n%s", r.Code, stdout)
+		}
+	}
+}
+
+func TestRun_version(t *testing.T) {
+	t.Parallel()
+	if code, stdout, _ := runIn(t, "", "-version"); code != 0 || !strings.HasPrefix(stdout, "requeuelint ") || !strings.Contains(stdout, " go1.") {
+		t.Errorf("exit code %d\n%s", code, stdout)
+	}
+}
+
 func TestRun_json(t *testing.T) {
-	enter(t)
-	code, stdout, stderr := lint(t, "-json")
+	t.Parallel()
+	dir := create(t, nil)
+	code, stdout, stderr := runIn(t, dir, "-json")
 	var findings []finding
 	if err := json.Unmarshal([]byte(stdout), &findings); err != nil || code != 1 || stderr != "" {
 		t.Fatalf("exit code %d, %v\n%s%s", code, err, stdout, stderr)
@@ -266,15 +376,16 @@ func TestRun_json(t *testing.T) {
 	if f.Rule != "RQ001" || f.Line != 12 || f.Column != 40 || f.EndLine != 12 || f.EndColumn != 60 || !f.Fixable || !filepath.IsAbs(f.File) {
 		t.Errorf("got %+v", f)
 	}
-	code, stdout, _ = lint(t, "-json", "./wait")
+	code, stdout, _ = runIn(t, dir, "-json", "./wait")
 	if code != 0 || stdout != "[]\n" {
 		t.Errorf("without findings: exit code %d, %q", code, stdout)
 	}
 }
 
 func TestRun_sarif(t *testing.T) {
-	enter(t)
-	code, stdout, _ := lint(t, "-sarif")
+	t.Parallel()
+	dir := create(t, nil)
+	code, stdout, _ := runIn(t, dir, "-sarif")
 	if code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
@@ -316,7 +427,7 @@ func TestRun_sarif(t *testing.T) {
 		t.Fatalf("no SARIF 2.1.0 of one run:\n%s", stdout)
 	}
 	r := log.Runs[0]
-	if r.Tool.Driver.Name != "requeuelint" || len(r.Tool.Driver.Rules) != 7 || len(r.Results) != 4 {
+	if r.Tool.Driver.Name != "requeuelint" || len(r.Tool.Driver.Rules) != len(requeuelint.Rules()) || len(r.Results) != 4 {
 		t.Fatalf("got %d rules and %d results", len(r.Tool.Driver.Rules), len(r.Results))
 	}
 	for _, result := range r.Results {
@@ -332,56 +443,99 @@ func TestRun_sarif(t *testing.T) {
 		t.Errorf("want the wait and the import in the fix, got %+v", text)
 	}
 
-	if code, stdout, _ = lint(t, "-sarif=log.sarif"); code != 1 || stdout != "" {
+	if code, stdout, _ = runIn(t, dir, "-sarif=log.sarif"); code != 1 || stdout != "" {
 		t.Errorf("with a file: exit code %d, %q", code, stdout)
 	}
-	if file, err := os.ReadFile("log.sarif"); err != nil || !json.Valid(file) {
+	if file, err := os.ReadFile(filepath.Join(dir, "log.sarif")); err != nil || !json.Valid(file) {
 		t.Errorf("log.sarif: %v\n%s", err, file)
 	}
 }
 
 // Fixes of one file go together, with one import, and what they make compiles.
 func TestRun_fix(t *testing.T) {
-	enter(t)
-	code, stdout, stderr := lint(t, "-fix")
-	if code != 1 || strings.Count(stdout, "\n") != 2 || !strings.Contains(stderr, "fixed 2 of 4 in 1 files") {
-		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	t.Parallel()
+	dir := create(t, map[string]string{"broken_test.go": "package operator\n\nimport _ \"example.com/refused\"\n"})
+	file := filepath.Join(dir, "controller.go")
+
+	code, diff, stderr := runIn(t, dir, "-diff")
+	if strings.Contains(stderr, "need the go command of Go 1.26") {
+		t.Skip(stderr)
 	}
-	text, err := os.ReadFile("controller.go")
+	if code != 1 || stderr != "" || !strings.HasPrefix(diff, "--- "+file) || strings.Count(diff, "\n+\treturn ") != 2 {
+		t.Errorf("-diff: exit code %d\n%s%s", code, diff, stderr)
+	}
+	if text, err := os.ReadFile(file); err != nil || string(text) != module["controller.go"] {
+		t.Errorf("-diff has changed the file: %v\n%s", err, text)
+	}
+	if code, diff, stderr := runIn(t, dir, "-diff", "-rules=RQ002"); code != 0 || diff+stderr != "" {
+		t.Errorf("-diff without fixes: exit code %d\n%s%s", code, diff, stderr)
+	}
+
+	code, stdout, stderr := runIn(t, dir, "-fix")
+	if code != 1 || !strings.Contains(stderr, "fixed 2 of 4") {
+		t.Errorf("exit code %d\n%s", code, stderr)
+	}
+	wantLines(t, stdout, all[2:])
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if strings.Count(string(text), `"github.com/requeue-go/requeue"`) != 1 || strings.Count(string(text), "requeue.From(time.Now()).Deadline(deadline).After()") != 2 {
 		t.Errorf("got\n%s", text)
 	}
-	if out, err := exec.Command("go", "build", "./...").CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	if code, stdout, stderr := in(t, dir, "go", "build", "./..."); code != 0 {
+		t.Errorf("%s%s", stdout, stderr)
 	}
-	if code, stdout, stderr := lint(t, "-fix"); code != 1 || strings.Count(stdout, "\n") != 2 || stderr != "" {
+	if code, stdout, stderr := runIn(t, dir, "-fix"); code != 1 || strings.Count(stdout, "\n") != 2 || stderr != "" {
 		t.Errorf("again: exit code %d\n%s%s", code, stdout, stderr)
 	}
 }
 
 // go vet runs it, too.
 func TestVetTool(t *testing.T) {
-	enter(t)
+	t.Parallel()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command("go", "vet", "-vettool="+self, "./...").CombinedOutput()
-	if err == nil || strings.Count(string(out), "RQ001: ") != 3 || strings.Count(string(out), "RQ002: ") != 1 {
-		t.Errorf("%v\n%s", err, out)
+	code, _, stderr := in(t, create(t, nil), "go", "vet", "-vettool="+self, "./...")
+	if code == 0 || strings.Count(stderr, "RQ001: ") != 3 || strings.Count(stderr, "RQ002: ") != 1 {
+		t.Errorf("exit code %d\n%s", code, stderr)
 	}
 }
 
-// The go command before 1.26 prints the JSON of a vet tool to standard error.
-func TestSplit(t *testing.T) {
-	tree, rest := split("# example.com/operator\n{\n\t\"example.com/operator\": {}\n}\n# example.com/other\n{}\nvet: a problem\n")
-	if findings, err := decode(strings.NewReader(tree)); err != nil || len(findings) != 0 {
-		t.Errorf("%v in %q", err, tree)
+// There, too, a rule that is advice has to be named.
+func TestAnalyzers(t *testing.T) {
+	t.Parallel()
+	for _, r := range requeuelint.Rules() {
+		advice := requeuelint.Analyzers(r.Code)[0]
+		if slices.Contains(analyzers([]string{"-json", "p.cfg"}), advice) == r.Advice {
+			t.Errorf("%s is advice: %v", r.Code, r.Advice)
+		}
+		if !slices.Contains(analyzers([]string{"-" + advice.Name, "p.cfg"}), advice) || !slices.Contains(analyzers([]string{"-flags"}), advice) {
+			t.Errorf("%s cannot be named", r.Code)
+		}
 	}
-	if rest != "vet: a problem\n" {
-		t.Errorf("got %q", rest)
-	}
+}
+
+type told chan string
+
+func (c told) Write(p []byte) (int, error) {
+	c <- string(p)
+	return len(p), nil
+}
+
+func TestExplainWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		early, late := make(told, 1), make(told, 1)
+		explainWaiting(early)()
+		began := time.Now()
+		stop := explainWaiting(late)
+		if text := <-late; time.Since(began) != 5*time.Second || !strings.Contains(text, "compiling the dependencies") {
+			t.Errorf("got %q after %v", text, time.Since(began))
+		}
+		if stop() || len(early) > 0 {
+			t.Error("it tells something when all is done")
+		}
+	})
 }
