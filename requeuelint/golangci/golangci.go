@@ -7,6 +7,8 @@ package golangci
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/golangci/plugin-module-register/register"
 	"golang.org/x/tools/go/analysis"
@@ -21,12 +23,14 @@ func init() { register.Plugin(Name, New) }
 
 // Settings are what linters.settings.custom.requeuelint.settings may have.
 type Settings struct {
-	// Rules are the codes of the rules to report. None are all.
+	// Rules are the codes of the rules to report. None are all but those that are advice.
 	Rules []string `json:"rules"`
 	// Disable are the codes of rules not to report.
 	Disable []string `json:"disable"`
 	// Tests has findings in _test.go files reported, too.
 	Tests bool `json:"tests"`
+	// Sinks are methods that take a wait, too, as pkg.Type.Method:index.
+	Sinks []string `json:"sinks"`
 }
 
 // New makes the plugin. It is what golangci-lint calls, with the settings as it has read
@@ -36,9 +40,21 @@ func New(settings any) (register.LinterPlugin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", Name, err)
 	}
-	for _, code := range slices.Concat(s.Rules, s.Disable) {
-		if len(requeuelint.Analyzers(code)) == 0 {
-			return nil, fmt.Errorf("%s: there is no rule %q", Name, code)
+	for _, codes := range [][]string{s.Rules, s.Disable} {
+		for i, code := range codes {
+			codes[i] = strings.ToUpper(code)
+			if len(requeuelint.Analyzers(codes[i])) == 0 {
+				return nil, fmt.Errorf("%s: there is no rule %q", Name, code)
+			}
+		}
+	}
+	flags := &requeuelint.Base().Flags
+	if err := flags.Set("tests", strconv.FormatBool(s.Tests)); err != nil {
+		return nil, fmt.Errorf("%s: tests: %w", Name, err)
+	}
+	for _, sink := range s.Sinks {
+		if err := flags.Set("sink", sink); err != nil {
+			return nil, fmt.Errorf("%s: sinks: %w", Name, err)
 		}
 	}
 	return plugin{s}, nil
@@ -48,18 +64,9 @@ type plugin struct{ Settings }
 
 // BuildAnalyzers returns an analyzer for each rule that is to be reported.
 func (p plugin) BuildAnalyzers() ([]*analysis.Analyzer, error) {
-	if p.Tests {
-		if err := requeuelint.Base().Flags.Set("tests", "true"); err != nil {
-			return nil, err
-		}
-	}
-	var all []*analysis.Analyzer
-	for _, r := range requeuelint.Rules() {
-		if !slices.Contains(p.Disable, r.Code) && (len(p.Rules) == 0 || slices.Contains(p.Rules, r.Code)) {
-			all = append(all, requeuelint.Analyzers(r.Code)...)
-		}
-	}
-	return all, nil
+	return slices.DeleteFunc(requeuelint.Analyzers(p.Rules...), func(a *analysis.Analyzer) bool {
+		return slices.Contains(p.Disable, strings.ToUpper(a.Name))
+	}), nil
 }
 
 // GetLoadMode says that types are needed.
