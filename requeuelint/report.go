@@ -126,7 +126,7 @@ func (c *code) made(w wait) string {
 		where = ", handed to the queue at " + w.Origin.Where
 	}
 	if what == "" {
-		what = "the time left"
+		what = w.Sum.Describe()
 	}
 	return what + where
 }

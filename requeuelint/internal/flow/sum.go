@@ -3,6 +3,8 @@ package flow
 import (
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // A Sum is a sum of atoms, each times a number, and a constant. Instants and spans of time
@@ -182,4 +184,24 @@ func (s Sum) replace(by func(*Atom) (Sum, bool)) Sum {
 		return s
 	}
 	return out
+}
+
+// Describe names what a sum is made of, as it is read in the source.
+func (s Sum) Describe() string {
+	var names []string
+	for _, a := range s.Atoms() {
+		if a.Clock {
+			continue
+		}
+		path := a.Names()
+		slices.Reverse(path)
+		names = append(names, strings.Join(slices.Compact(path), "."))
+	}
+	switch {
+	case len(names) == 0:
+		return strconv.FormatFloat(s.C, 'g', -1, 64) + " ns"
+	case s.Left():
+		return "the time left until " + strings.Join(names, " and ")
+	}
+	return strings.Join(names, " and ")
 }
