@@ -31,13 +31,13 @@ func (p *Program) Pairs(fn *ssa.Function) (all []Pair) {
 		if r.Block() == fn.Recover || result >= len(r.Results) {
 			continue
 		}
-		v := r.Results[result]
+		v := written(r.Results[result], r)
 		if p.lookedAtThere(v) {
 			continue
 		}
 		pair := Pair{Return: r, Known: p.Known(r.Block()), After: p.After(v, r)}
 		if err >= 0 {
-			pair.Err = r.Results[err]
+			pair.Err = written(r.Results[err], r)
 			pair.Tested = p.comparedWithNil(pair.Err)
 		}
 		if IsNil(v) && canBeNil(v.Type()) {
@@ -80,6 +80,22 @@ func pairOf(results *types.Tuple) (result, err int) {
 		}
 	}
 	return result, err
+}
+
+// written is what a return statement returns as it is written. In a function with a defer it
+// is stored, and read again when the deferred functions have run: one may put an error in
+// place of another.
+func written(v ssa.Value, r *ssa.Return) ssa.Value {
+	load, ok := v.(*ssa.UnOp)
+	if !ok {
+		return v
+	}
+	for _, instr := range r.Block().Instrs {
+		if s, ok := instr.(*ssa.Store); ok && s.Addr == load.X {
+			v = s.Val
+		}
+	}
+	return v
 }
 
 // setByClosure reports whether a closure sets the RequeueAfter of a result, as a deferred

@@ -311,3 +311,17 @@ func substep() (ctrl.Result, error) {
 	}
 	return ctrl.Result{}, nil
 }
+
+// A deferred function adds an error of its own.
+func patched() (_ ctrl.Result, rerr error) {
+	defer func() {
+		if err := work(); err != nil && rerr == nil {
+			rerr = err
+		}
+	}()
+	err := work()
+	if err != nil {
+		return ctrl.Result{RequeueAfter: time.Minute}, err // want `RQ002`
+	}
+	return ctrl.Result{RequeueAfter: time.Minute}, nil
+}
