@@ -145,6 +145,27 @@ func (c *code) mayBeNone(v ssa.Value, k flow.Known) bool {
 	return false
 }
 
+// isAccumulated reports whether the soonest of several times left is kept in a variable that
+// is 0 at first: one that has passed is the soonest; or, where 0 is not told from a wait,
+// 0 stays.
+func (c *code) isAccumulated(less, more ssa.Value, cmp *ssa.BinOp) bool {
+	phi, ok := more.(*ssa.Phi)
+	return ok && c.flow.IsLeft(less) && slices.ContainsFunc(phi.Edges, isZero) && slices.ContainsFunc(phi.Block().Preds, phi.Block().Dominates) &&
+		cmp.Block() != phi.Block()
+}
+
+// startsAtZero reports whether the variable of a loop is 0 at first, and nothing tells that
+// from a wait.
+func (c *code) startsAtZero(v ssa.Value) bool {
+	phi, ok := v.(*ssa.Phi)
+	if !ok || !slices.ContainsFunc(phi.Edges, isZero) || !slices.ContainsFunc(phi.Block().Preds, phi.Block().Dominates) {
+		return false
+	}
+	return !slices.ContainsFunc(*phi.Referrers(), func(r ssa.Instruction) bool {
+		return testsForZero(r) && flow.Reaches(r.Block(), phi.Block())
+	})
+}
+
 // noneByTest reports whether what two fields are merged into is later tested for 0, which
 // then means none.
 func (c *code) noneByTest(less, more ssa.Value) bool {
@@ -195,17 +216,20 @@ func (c *code) mergedByComparison(cmp *ssa.BinOp) {
 	if !ok || isConst(less) || isConst(more) || c.flow.Same(less, more) {
 		return
 	}
-	if !c.flow.IsAfter(more) && !c.flow.IsWait(less) && !c.flow.IsWait(more) {
+	if !c.flow.IsAfter(more) && !c.flow.IsWait(less) && !c.flow.IsWait(more) && !c.flow.IsLeft(less) {
 		return
 	}
 	if c.flow.IsAfter(less) && !c.flow.IsAfter(more) {
 		return // a ceiling
 	}
-	if !c.flow.IsAfter(less) && !c.noneByTest(less, more) && !c.mayBeNone(less, c.flow.Known(cmp.Block())) {
+	if !c.flow.IsAfter(less) && !c.noneByTest(less, more) && !c.mayBeNone(less, c.flow.Known(cmp.Block())) && !c.isAccumulated(less, more, cmp) {
 		return
 	}
 	branch := c.branchOf(cmp)
-	if branch == nil || !c.takes(branch.Block().Succs[0], branch.Block(), less) || c.testedForZero(less, branch.Block().Succs[0]) || c.testedForZero(less, cmp.Block()) {
+	if branch == nil || !c.takes(branch.Block().Succs[0], branch.Block(), less) {
+		return
+	}
+	if !c.startsAtZero(more) && (c.testedForZero(less, branch.Block().Succs[0]) || c.testedForZero(less, cmp.Block())) {
 		return
 	}
 	pos, end := cmp.Pos(), cmp.Pos()

@@ -21,11 +21,11 @@ var rq005 = Rule{
 	Doc:  "a fixed RequeueAfter where a deadline is tested, which is noticed late",
 	run: func(c *code) {
 		for _, fn := range c.functions() {
-			if c.flow.TellsQueue(fn) {
+			if c.flow.TellsQueue(fn) || c.flow.IsRaised(fn) {
 				continue
 			}
 			for _, s := range c.flow.Sinks(fn) {
-				if s.Family == flow.Drops && s.Origin.Fn() == fn {
+				if s.Family == flow.Drops && s.Origin.Fn() == fn && !isMerged(s) {
 					c.late(s)
 				}
 			}
@@ -55,6 +55,30 @@ func (c *code) late(s *flow.Sink) {
 			return
 		}
 	}
+}
+
+// isMerged reports whether a result is handed to a function, which may take another wait.
+func isMerged(s *flow.Sink) bool {
+	store, ok := s.Origin.Instr.(*ssa.Store)
+	if !ok {
+		return false
+	}
+	fa, ok := store.Addr.(*ssa.FieldAddr)
+	if !ok || fa.X.Referrers() == nil {
+		return false
+	}
+	handed := func(r ssa.Instruction) bool {
+		if s, ok := r.(*ssa.Store); ok { // into a list of arguments
+			_, isElement := s.Addr.(*ssa.IndexAddr)
+			return isElement
+		}
+		call, ok := r.(*ssa.Call)
+		return ok && !(flow.Called(&call.Call) != nil && flow.Called(&call.Call).Name() == "IsZero")
+	}
+	return slices.ContainsFunc(*fa.X.Referrers(), func(r ssa.Instruction) bool {
+		load, ok := r.(*ssa.UnOp)
+		return handed(r) || ok && load.Referrers() != nil && slices.ContainsFunc(*load.Referrers(), handed)
+	})
 }
 
 // A place is a function that leads to a wait, and what is known then.

@@ -58,6 +58,11 @@ var (
 		consequence: "from some number of failures on, the wait is 0 or negative, and no comparison with a ceiling finds it",
 		remedy:      "use requeue.Backoff, or put a ceiling on n",
 	}
+	unitTwice = finding{
+		cause:       "a duration is multiplied by a unit, which it has already",
+		consequence: "ten seconds become 317 years, and an hour a negative wait",
+		remedy:      "leave the unit out, or convert from a number of them",
+	}
 	unitsOverflow = finding{
 		cause:       "a number of 64 bits times a unit overflows",
 		consequence: "from 292 years on, which a user may write for never, the wait is negative",
@@ -149,6 +154,10 @@ func (c *code) multiplied(mul *ssa.BinOp) {
 			continue
 		}
 		n, _ := constant.Int64Val(constant.ToInt(unit.Value))
+		if n >= int64(time.Millisecond) && c.flow.IsSpan(x[0]) {
+			c.overflow(mul, unitTwice)
+			return
+		}
 		a, ok := c.flow.Sum(x[0]).Only()
 		if ok && n >= int64(time.Millisecond) && a.Wide && a.API && !a.Unsigned && !c.bounded(x[0], mul.Block()) && c.flow.EndsInWait(mul) {
 			c.overflow(mul, unitsOverflow)

@@ -106,19 +106,33 @@ func (c *code) arms(fn *ssa.Function, at ssa.Instruction) bool {
 	if c.flow.TellsQueue(fn) {
 		return true
 	}
-	for _, s := range c.flow.Sinks(fn) {
-		if s.Family == flow.Loops && flow.Precedes(s.At, at) {
+	for instr := range flow.Instructions(fn) {
+		if flow.Precedes(instr, at) && c.wakes(instr, 0) {
 			return true
 		}
 	}
-	for instr := range flow.Instructions(fn) {
-		switch instr := instr.(type) {
-		case *ssa.Send, *ssa.Go, *ssa.Select:
-			if flow.Precedes(instr, at) {
-				return true
-			}
-		case *ssa.Call:
-			if obj := flow.Called(&instr.Call); obj != nil && slices.Contains([]string{"time.AfterFunc", "time.NewTimer"}, flow.ObjName(obj)) {
+	return false
+}
+
+// wakes reports whether an instruction, or a function of the package that it calls, sees to
+// it that the object is looked at again.
+func (c *code) wakes(instr ssa.Instruction, depth int) bool {
+	switch instr := instr.(type) {
+	case *ssa.Send, *ssa.Go, *ssa.Select:
+		return true
+	case *ssa.Call:
+		if obj := flow.Called(&instr.Call); obj != nil && slices.Contains([]string{"time.AfterFunc", "time.NewTimer"}, flow.ObjName(obj)) {
+			return true
+		}
+		if c.flow.AddsToQueue(instr) {
+			return true
+		}
+		fn := instr.Call.StaticCallee()
+		if fn == nil || depth > 2 {
+			return false
+		}
+		for inner := range flow.Instructions(fn) {
+			if c.wakes(inner, depth+1) {
 				return true
 			}
 		}

@@ -25,7 +25,7 @@ func (s *shared) waits() []wait {
 			continue
 		}
 		for _, sink := range s.flow.Sinks(fn) {
-			if sink.RequeuesToo() || sink.Family == flow.Loops && (s.flow.HandlesEvent(fn) || sink.Origin.Fn() != nil && s.flow.HandlesEvent(sink.Origin.Fn())) {
+			if sink.RequeuesToo() || sink.Family == flow.Drops && sink.Origin.Fn() != nil && s.flow.IsRaised(sink.Origin.Fn()) || sink.Family == flow.Loops && (s.flow.HandlesEvent(fn) || sink.Origin.Fn() != nil && s.flow.HandlesEvent(sink.Origin.Fn())) {
 				continue
 			}
 			for _, v := range s.flow.Judge(sink) {

@@ -393,7 +393,7 @@ var makesError = regexp.MustCompile(`^(New|Errorf$|Error$|TerminalError$)`)
 // errorWhen is when an error that a well-known kind of function makes is nil.
 func (p *Program) errorWhen(v *ssa.Call, truth bool, self Formula, depth int) (Formula, bool) {
 	obj := Called(&v.Call)
-	if obj == nil || !IsError(v.Type()) {
+	if obj == nil || !IsError(v.Type()) && obj.Name() != "NewAggregate" {
 		return nil, false
 	}
 	var of []ssa.Value // errors that it is made of

@@ -31,6 +31,9 @@ func (p *Program) Pairs(fn *ssa.Function) (all []Pair) {
 		if r.Block() == fn.Recover || result >= len(r.Results) {
 			continue
 		}
+		if p.setByClosure(r.Results[result], fn) {
+			continue // what a deferred function sets is not known
+		}
 		v := written(r.Results[result], r)
 		if p.lookedAtThere(v) {
 			continue
@@ -38,6 +41,9 @@ func (p *Program) Pairs(fn *ssa.Function) (all []Pair) {
 		pair := Pair{Return: r, Known: p.Known(r.Block()), After: p.After(v, r)}
 		if err >= 0 {
 			pair.Err = written(r.Results[err], r)
+			if clearedByClosure(r.Results[err], fn) {
+				pair.Err = r.Results[err]
+			}
 			pair.Tested = p.comparedWithNil(pair.Err)
 		}
 		if IsNil(v) && canBeNil(v.Type()) {
@@ -49,7 +55,7 @@ func (p *Program) Pairs(fn *ssa.Function) (all []Pair) {
 			one := pair
 			one.After, one.Known = c.Sum, c.Known
 			one.None = c.Sum.IsConst() && c.Sum.C == 0
-			one.Wait = !one.None && !p.ofACall(c.Sum) && !p.setByClosure(v, fn)
+			one.Wait = !one.None && !p.ofACall(c.Sum)
 			one.None = one.None && c.Whole
 			one.Failed = pair.Err != nil && p.neverNil(pair.Err, c.Known)
 			all = append(all, one)
@@ -103,6 +109,15 @@ func written(v ssa.Value, r *ssa.Return) ssa.Value {
 func (p *Program) setByClosure(v ssa.Value, fn *ssa.Function) bool {
 	where := p.field(p.loc(v), requeueAfter, durationOf(v.Type()))
 	return slices.ContainsFunc(p.setters(fn, where), func(s *ssa.Store) bool { return s.Parent() != fn })
+}
+
+// clearedByClosure reports whether a closure sets an error to nil.
+func clearedByClosure(v ssa.Value, fn *ssa.Function) bool {
+	load, ok := v.(*ssa.UnOp)
+	if !ok {
+		return false
+	}
+	return slices.ContainsFunc(stores(load.X), func(s *ssa.Store) bool { return s.Parent() != fn && IsNil(s.Val) })
 }
 
 // ofACall reports whether a RequeueAfter is that of the result of a call, or unknown.

@@ -396,6 +396,9 @@ func (s *Sink) RequeuesToo() bool {
 		}
 	}
 	for _, instr := range uses {
+		if mc, ok := instr.(*ssa.MakeClosure); ok && comparedIn(mc, fa.Field) {
+			return true
+		}
 		other, ok := instr.(*ssa.FieldAddr)
 		if !ok || other.Referrers() == nil {
 			continue
@@ -411,6 +414,21 @@ func (s *Sink) RequeuesToo() bool {
 			if ok && other.Field == fa.Field && load.Referrers() != nil && Reaches(store.Block(), load.Block()) && comparedLater(load) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// comparedIn reports whether a closure, as a deferred one, compares a field of a result.
+func comparedIn(mc *ssa.MakeClosure, field int) bool {
+	for instr := range Instructions(mc.Fn.(*ssa.Function)) {
+		load, ok := instr.(*ssa.UnOp)
+		if !ok {
+			continue
+		}
+		fa, ok := load.X.(*ssa.FieldAddr)
+		if ok && fa.Field == field && isResult(fa.X.Type()) && comparedLater(load) {
+			return true
 		}
 	}
 	return false
@@ -465,6 +483,40 @@ func (o *Origin) Pos() token.Pos {
 		return token.NoPos
 	}
 	return o.Instr.Pos()
+}
+
+// IsRaised reports whether all that call a function compare the RequeueAfter of its result,
+// as who raises it to a minimum, or shortens it, does.
+func (p *Program) IsRaised(fn *ssa.Function) bool {
+	calls := p.Callers(fn)
+	return len(calls) > 0 && !p.IsValue(fn) && !slices.ContainsFunc(calls, func(call *ssa.Call) bool { return !comparesAfter(call) })
+}
+
+func comparesAfter(call *ssa.Call) bool {
+	seen := map[ssa.Value]bool{}
+	var compares func(v ssa.Value) bool
+	compares = func(v ssa.Value) bool {
+		if seen[v] || v.Referrers() == nil {
+			return false
+		}
+		seen[v] = true
+		return slices.ContainsFunc(*v.Referrers(), func(r ssa.Instruction) bool {
+			switch r := r.(type) {
+			case *ssa.Extract:
+				return isResult(r.Type()) && compares(r)
+			case *ssa.Store:
+				return r.Val == v && compares(r.Addr)
+			case *ssa.UnOp:
+				return isResult(r.Type()) && compares(r) || IsDuration(r.Type()) && comparedLater(r)
+			case *ssa.FieldAddr:
+				return FieldVar(r.X.Type(), r.Field).Name() == requeueAfter && compares(r)
+			case *ssa.Field:
+				return FieldVar(r.X.Type(), r.Field).Name() == requeueAfter && slices.ContainsFunc(*r.Referrers(), func(r ssa.Instruction) bool { _, ok := r.(*ssa.BinOp); return ok })
+			}
+			return false
+		})
+	}
+	return compares(call)
 }
 
 // TellsQueue reports whether a function tells its plan to a queue or a limiter of this

@@ -213,3 +213,29 @@ func (p *Program) MayReturnNil(call *ssa.Call) bool {
 
 // IsField reports whether a value is read from a field.
 func (p *Program) IsField(v ssa.Value) bool { return p.loc(v).kind == aField }
+
+// AddsToQueue reports whether a call hands a wait to a work queue of client-go or what is
+// built on it.
+func (p *Program) AddsToQueue(call *ssa.Call) bool {
+	_, _, ok := p.sinkOf(&call.Call)
+	return ok
+}
+
+// IsSpan reports whether a value is a duration that is read from a field or a variable of a
+// package, or handed in: no number that was converted.
+func (p *Program) IsSpan(v ssa.Value) bool {
+	if !IsDuration(v.Type()) {
+		return false
+	}
+	switch v := v.(type) {
+	case *ssa.UnOp:
+		a := p.loc(v)
+		return a.kind == aField || a.kind == aGlobal
+	case *ssa.Field, *ssa.Parameter:
+		return true
+	}
+	return false
+}
+
+// IsLeft reports whether a value is the time left until an instant.
+func (p *Program) IsLeft(v ssa.Value) bool { return IsDuration(v.Type()) && p.Sum(v).Left() }

@@ -262,26 +262,34 @@ func (f Formula) at(instr ssa.Instruction) Formula {
 	return out
 }
 
-// narrow takes facts apart that can have come about in one way only, given the others.
+// narrow takes facts apart, and keeps what all ways have that can be, given the others.
 func (p *Program) narrow(k Known) Known {
 	var done []*Atom
 	for i := 0; i < len(k.Facts) && len(done) < MaxDepth; i++ {
+		sum := k.Facts[i].Sum
 		if k.Facts[i].Op >= True {
-			continue
+			sum = Of(k.Facts[i].Atom)
 		}
-		a := p.split(k.Facts[i].Sum, done)
-		if a == nil {
+		a := p.split(sum, done)
+		if a == nil || k.Facts[i].Op >= True && a.kind != aResult {
 			continue
 		}
 		done = append(done, a)
-		var only []Known
+		var left []Known
 		for _, w := range p.ways(a) {
 			if next, ok := w.apply(k); ok {
-				only = append(only, next)
+				left = append(left, next)
 			}
 		}
-		if len(only) == 1 {
-			k, i = only[0], -1
+		switch {
+		case len(left) == 1:
+			k, i = left[0], -1
+		case len(left) > 1:
+			var f Formula
+			for _, next := range left {
+				f = append(f, next.Facts)
+			}
+			k.Facts = join(k.Facts, f.shared())
 		}
 	}
 	return k

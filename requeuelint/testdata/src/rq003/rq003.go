@@ -248,3 +248,22 @@ func listed(all []change, keep time.Duration, c clock.Clock) (ctrl.Result, error
 	}
 	return ctrl.Result{RequeueAfter: *again}, nil // want `RQ003`
 }
+
+// Who calls it sees to a least wait.
+func atLeast(o *object) (ctrl.Result, error) {
+	if o.Created.Before(&metav1.Time{Time: time.Now()}) {
+		return ctrl.Result{}, do(o)
+	}
+	result, err := waits(o)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if result.RequeueAfter < time.Second {
+		result.RequeueAfter = time.Second
+	}
+	return result, nil
+}
+
+func waits(o *object) (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: time.Until(o.Created.Time)}, nil
+}

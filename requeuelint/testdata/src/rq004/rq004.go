@@ -147,3 +147,37 @@ func variablesTested(name string, next ctrl.Result) ctrl.Result {
 	}
 	return next
 }
+
+// The soonest of several times left, of which one has passed.
+func soonestLeft(all []time.Time, now time.Time) (next time.Duration) {
+	for _, t := range all {
+		if left := t.Sub(now); next == 0 || left < next { // want `RQ004`
+			next = left
+		}
+	}
+	return next
+}
+
+// It stays 0.
+func staysZero(all []time.Time, now time.Time) (ctrl.Result, error) {
+	var next time.Duration
+	for _, t := range all {
+		left := t.Sub(now)
+		if left <= 0 {
+			continue
+		}
+		if left < next { // want `RQ004`
+			next = left
+		}
+	}
+	return ctrl.Result{RequeueAfter: next}, nil
+}
+
+func soonestAhead(all []time.Time, now time.Time) (next time.Duration) {
+	for _, t := range all {
+		if left := t.Sub(now); left > 0 && (next == 0 || left < next) {
+			next = left
+		}
+	}
+	return next
+}

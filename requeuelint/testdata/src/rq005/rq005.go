@@ -178,3 +178,21 @@ func told(ctx context.Context, o *object, now time.Time) (ctrl.Result, error) {
 	}
 	return ctrl.Result{RequeueAfter: poll}, nil
 }
+
+// A result among others, of which the soonest is taken.
+func merged(o *object, now time.Time) (ctrl.Result, error) {
+	left := o.Spec.Deadline.Sub(now)
+	if left <= 0 {
+		return ctrl.Result{}, fail(o)
+	}
+	return soonest(ctrl.Result{RequeueAfter: poll}, ctrl.Result{RequeueAfter: left}), nil
+}
+
+func soonest(all ...ctrl.Result) (out ctrl.Result) {
+	for _, r := range all {
+		if r.RequeueAfter > 0 && (out.RequeueAfter == 0 || r.RequeueAfter < out.RequeueAfter) {
+			out = r
+		}
+	}
+	return out
+}

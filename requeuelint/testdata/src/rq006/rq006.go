@@ -61,6 +61,12 @@ func doubled(failures int) time.Duration {
 	return wait
 }
 
+type options struct{ period time.Duration }
+
+func unitTwice(o options) time.Duration {
+	return o.period * time.Second // want `RQ006: a duration is multiplied by a unit`
+}
+
 // Negative.
 
 func fewFromUser(l lease, start time.Time) time.Time {

@@ -143,3 +143,28 @@ func (r *reconciler) accepted(ctx context.Context, o *object) (ctrl.Result, erro
 	}
 	return ctrl.Result{}, r.renew(ctx, o)
 }
+
+// A deferred function puts in the wait, and a helper starts a timer.
+func (r *reconciler) deferred(ctx context.Context, o *object) (result ctrl.Result, err error) {
+	defer func() {
+		if err == nil {
+			result.RequeueAfter = time.Minute
+		}
+	}()
+	if r.now().Before(o.Next) {
+		return ctrl.Result{}, nil
+	}
+	return ctrl.Result{}, r.renew(ctx, o)
+}
+
+func (r *reconciler) timer(ctx context.Context, o *object) (ctrl.Result, error) {
+	if r.now().Before(o.Next) {
+		r.start(time.Minute)
+		return ctrl.Result{}, nil
+	}
+	return ctrl.Result{}, r.renew(ctx, o)
+}
+
+func (r *reconciler) start(wait time.Duration) {
+	time.AfterFunc(wait, func() { r.wake <- "key" })
+}

@@ -37,3 +37,13 @@ func immediate() (ctrl.Result, error) { return ctrl.Result{RequeueAfter: 1}, nil
 func microsecond() (ctrl.Result, error) {
 	return ctrl.Result{RequeueAfter: time.Microsecond}, nil
 }
+
+type options struct {
+	PollInterval time.Duration
+	Workers      time.Duration
+}
+
+func defaults(o *options) {
+	o.PollInterval = 60 // want `RQ011`
+	o.Workers = 5
+}
