@@ -35,6 +35,7 @@ func (p *Program) Pairs(fn *ssa.Function) (all []Pair) {
 			continue // what a deferred function sets is not known
 		}
 		v := written(r.Results[result], r)
+		whole := p.loc(v)
 		if p.lookedAtThere(v) {
 			continue
 		}
@@ -56,7 +57,7 @@ func (p *Program) Pairs(fn *ssa.Function) (all []Pair) {
 			one.After, one.Known = c.Sum, c.Known
 			one.None = c.Sum.IsConst() && c.Sum.C == 0
 			one.Wait = !one.None && !p.ofACall(c.Sum)
-			one.None = one.None && c.Whole
+			one.None = one.None && c.Whole && whole.kind != aResult
 			one.Failed = pair.Err != nil && p.neverNil(pair.Err, c.Known)
 			all = append(all, one)
 		}
