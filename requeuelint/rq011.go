@@ -2,6 +2,7 @@ package requeuelint
 
 import (
 	"fmt"
+	"go/ast"
 	"time"
 
 	"golang.org/x/tools/go/ssa"
@@ -25,6 +26,11 @@ var rq011 = Rule{
 			for instr := range flow.Instructions(fn) {
 				s, ok := instr.(*ssa.Store)
 				if !ok {
+					continue
+				}
+				switch c.flow.Node(s.Pos()).(type) {
+				case *ast.KeyValueExpr, *ast.AssignStmt: // with its name
+				default:
 					continue
 				}
 				if fa, ok := s.Addr.(*ssa.FieldAddr); ok && flow.IsDuration(s.Val.Type()) && isWaitName(flow.FieldVar(fa.X.Type(), fa.Field).Name()) {

@@ -146,7 +146,7 @@ func (p *Program) judge(c Case, s *Sink) Verdict {
 	switch {
 	case c.Sum.IsConst():
 		switch {
-		case c.Sum.C < 0:
+		case c.Sum.C < 0 && !c.Whole: // one that is written there is meant
 			v.Why = Negative
 		case c.Sum.C == 0 && s.Family == Drops && !c.Acted && slices.ContainsFunc(c.Split, func(f Fact) bool { _, ok := f.Come(); return ok }):
 			v.Why = Zeroed
