@@ -376,7 +376,8 @@ func readDashboard(root string) (d dashboard, err error) {
 
 // fillIn does what Grafana does with its variables.
 func fillIn(expr string) string {
-	return strings.NewReplacer("$__rate_interval", "1m", "$__range", "1h", "$name", ".*").Replace(expr)
+	return strings.NewReplacer("$__rate_interval", "1m", "$__range", "1h",
+		"$namespace", ".*", "$job", ".*", "$instance", ".*", "$name", ".*").Replace(expr)
 }
 
 func (w watched) show() shown {

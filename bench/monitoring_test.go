@@ -1,13 +1,25 @@
 package main
 
 import (
+	"context"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/requeue-go/requeue/deadlinequeue"
 )
 
 // shortRun has its trouble after half an hour.
@@ -58,6 +70,69 @@ func TestRules_stalled(t *testing.T) {
 	f, ok := e.fired["RequeueQueueStalled"]
 	require.True(t, ok)
 	assert.Less(t, f.From, w.From+25*time.Minute)
+}
+
+// A warm standby has all objects in its queue and works off none, while the leader has nothing
+// to do: no alarm. If nobody leads, it is one.
+func TestRules_warmStandby(t *testing.T) {
+	queue := func(leader bool) (samples []sample) {
+		begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		for at := begin; at.Before(begin.Add(time.Hour)); at = at.Add(scrapeInterval) {
+			add := func(metric, instance string, value float64, more ...string) {
+				l := labels.FromStrings(append(more, model.MetricNameLabel, metric, "namespace", "default",
+					"job", "controller", "instance", instance, "controller", "promotions")...)
+				samples = append(samples, sample{l, at, value})
+			}
+			if leader {
+				add("controller_runtime_max_concurrent_reconciles", "controller-0", 2)
+				add("workqueue_depth", "controller-0", 0, "name", "promotions")
+				add("workqueue_work_duration_seconds_count", "controller-0", 200, "name", "promotions")
+			}
+			add("workqueue_depth", "controller-1", 50, "name", "promotions")
+			add("workqueue_work_duration_seconds_count", "controller-1", 0, "name", "promotions")
+		}
+		return samples
+	}
+	assert.Empty(t, evaluateAll(t, queue(true)).fired)
+	assert.Contains(t, evaluateAll(t, queue(false)).fired, "RequeueQueueStalled")
+}
+
+// What the rules tell a warm standby by: it has a queue, and no number of workers yet.
+func TestRules_standbyOfControllerRuntime(t *testing.T) {
+	// The metrics outlive the test. Another run of it needs another name.
+	t.Run(strconv.FormatInt(time.Now().UnixNano(), 10), standbyOfControllerRuntime)
+}
+
+func standbyOfControllerRuntime(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	dq := deadlinequeue.For(reconcile.Func(func(context.Context, reconcile.Request) (reconcile.Result, error) {
+		return reconcile.Result{}, nil
+	}), deadlinequeue.Options[reconcile.Request]{})
+	c, err := controller.NewTypedUnmanaged(t.Name(), controller.Options{
+		Reconciler: dq, NewQueue: dq.NewQueue, EnableWarmup: new(true), SkipNameValidation: new(true),
+		LogConstructor: func(*reconcile.Request) logr.Logger { return logr.Discard() },
+	})
+	require.NoError(t, err)
+	require.NoError(t, c.Watch(source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Name: "one"}})
+		return nil
+	})))
+	values := func(metric string) (values []float64) {
+		for _, s := range scrape(t) {
+			if s.labels.Get(model.MetricNameLabel) == metric && s.labels.Get("controller") == t.Name() {
+				values = append(values, s.value)
+			}
+		}
+		return values
+	}
+
+	require.NoError(t, c.(interface{ Warmup(context.Context) error }).Warmup(ctx))
+	assert.Equal(t, []float64{1}, values("workqueue_depth"))
+	assert.Empty(t, values("controller_runtime_max_concurrent_reconciles"))
+
+	stop() // it starts, and ends
+	require.NoError(t, c.Start(ctx))
+	assert.Equal(t, []float64{1}, values("controller_runtime_max_concurrent_reconciles"))
 }
 
 // Is a busy controller polling or spinning? A poll every 5 minutes is no alarm, however many
@@ -117,11 +192,35 @@ func TestRules_say(t *testing.T) {
 			continue
 		}
 		alerts++
-		assert.NotEmpty(t, r.Annotations["summary"], r.Alert)
-		assert.NotEmpty(t, r.Annotations["description"], r.Alert)
-		assert.Contains(t, []string{"page", "ticket"}, r.Labels["severity"], r.Alert)
+		for _, annotation := range []string{"summary", "description"} {
+			assert.Regexp(t, `^\S.*\.$`, r.Annotations[annotation], "%s: no sentence", r.Alert)
+		}
+		assert.Contains(t, []string{"critical", "warning"}, r.Labels["severity"], r.Alert)
 	}
 	assert.Equal(t, 5, alerts)
+}
+
+// Each panel can be narrowed to a namespace, a job and a queue, and each but those of recorded
+// series, which are sums of the instances, to an instance.
+func TestDashboard_variables(t *testing.T) {
+	board, err := readDashboard(root)
+	require.NoError(t, err)
+	var names []string
+	for _, v := range board.Templating.List {
+		names = append(names, v.Name)
+	}
+	assert.Equal(t, []string{"datasource", "namespace", "job", "instance", "name"}, names)
+	for _, p := range board.Panels {
+		for _, target := range p.Targets {
+			for _, name := range names[1:] {
+				if name == "instance" && strings.Contains(target.Expr, "requeue:") {
+					continue
+				}
+				assert.Contains(t, target.Expr, name+`=~"$`+name+`"`, p.Title)
+			}
+			assert.NotContains(t, fillIn(target.Expr), "$", p.Title)
+		}
+	}
 }
 
 func TestDashboard_panels(t *testing.T) {
