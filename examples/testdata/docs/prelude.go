@@ -9,14 +9,17 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/requeue-go/requeue"
 	"github.com/requeue-go/requeue/deadlinequeue"
 	v1 "github.com/requeue-go/requeue/examples/promotion/v1alpha1"
+	"github.com/requeue-go/requeue/requeuetest"
 	"github.com/requeue-go/requeue/retry"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
@@ -79,6 +82,19 @@ var (
 // look at its load.
 
 var q *deadlinequeue.Queue[reconcile.Request]
+
+// A test in virtual time.
+
+var setup func(ctrl.Manager) error
+
+var pod *corev1.Pod
+
+func newPod() (*corev1.Pod, time.Time) { return pod, deadline }
+
+var (
+	_ = synctest.Test
+	_ = requeuetest.Start
+)
 
 // A controller that uses a work queue by itself.
 

@@ -1,0 +1,377 @@
+package requeuetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// Look is one reconcile of an object.
+type Look struct {
+	// Controller is the name of the controller.
+	Controller string
+	// At is when it began, and Took how long it lasted.
+	At   time.Time
+	Took time.Duration
+	// Cause is what woke the object: "event", "resync" (one that was added with
+	// controller-runtime's low priority: a resync or the initial list), "poll" (a RequeueAfter
+	// that was over), "retry" (a wait of the rate limiter that was over) or "queue" (the queue by
+	// itself, as deadlinequeue does when a deadline passes).
+	Cause string
+	// Result and Err are what it returned; a panic is an error.
+	Result reconcile.Result
+	Err    error
+
+	start time.Time // of the World
+}
+
+// String returns a line of a [Timeline].
+func (l Look) String() string {
+	return fmt.Sprintf("%12s  %s", "+"+l.At.Sub(l.start).String(), l.what())
+}
+
+func (l Look) what() string {
+	took := ""
+	if l.Took > 0 {
+		took = " (took " + l.Took.String() + ")"
+	}
+	return fmt.Sprintf("%-6s  %s%s", l.Cause, l.outcome(), took)
+}
+
+// outcome says what comes of what a look has returned.
+func (l Look) outcome() string {
+	switch {
+	case errors.Is(l.Err, reconcile.TerminalError(nil)):
+		return fmt.Sprintf("error, not tried again: %v", l.Err)
+	case l.Err != nil:
+		return fmt.Sprintf("error: %v", l.Err)
+	case l.Result.RequeueAfter < 0:
+		return fmt.Sprintf("look again in %v, which controller-runtime drops", l.Result.RequeueAfter)
+	case l.Result.RequeueAfter > 0:
+		return fmt.Sprintf("look again in %v", l.Result.RequeueAfter)
+	case l.Result.Requeue: //nolint:staticcheck // controllers still return it
+		return "look again (Requeue: true)"
+	}
+	return "nothing to wait for"
+}
+
+// Timeline is what has been seen of an object, in order.
+type Timeline []Look
+
+// String returns a line for each look, with its time since the start, its cause and its result.
+// Of more than six in a row that are alike it leaves some out, and says how many.
+func (t Timeline) String() string {
+	var out strings.Builder
+	for i := 0; i < len(t); {
+		alike := i + 1
+		for alike < len(t) && t[alike].what() == t[i].what() {
+			alike++
+		}
+		left := alike - i - 4
+		for ; i < alike; i++ {
+			if left > 2 && i == alike-left-2 {
+				fmt.Fprintf(&out, "%12s  %d more like these\n", "...", left)
+				i += left
+			}
+			fmt.Fprintln(&out, t[i])
+		}
+	}
+	return out.String()
+}
+
+// Timeline returns the looks that have ended at the objects with this name and namespace, in all
+// controllers and processes. Print it to see what happened.
+func (w *World) Timeline(obj client.Object) Timeline {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append(Timeline(nil), w.looks[client.ObjectKeyFromObject(obj)]...)
+}
+
+// A controller that looks at one object so often in so short a time would keep the test from
+// ever ending.
+const (
+	hotLooks = 300
+	hotTime  = 10 * time.Second
+)
+
+// note adds a look, and says whether there is no end of them.
+func (w *World) note(key types.NamespacedName, l Look) (hot bool) {
+	w.mu.Lock()
+	w.looks[key] = append(w.looks[key], l)
+	looks := w.looks[key]
+	w.wake()
+	w.mu.Unlock()
+	if n := len(looks); n >= hotLooks {
+		if took := l.At.Sub(looks[n-hotLooks].At); took < hotTime {
+			w.breaks("%v was looked at %d times from %s to %s, in %v: a hot loop; its looks:\n%s", key, hotLooks, w.at(looks[n-hotLooks].At), w.at(l.At), took, looks)
+			return true
+		}
+	}
+	return false
+}
+
+type request = reconcile.Request
+
+// watchLooks has the looks of a controller noted. What else a manager runs is left alone.
+//
+// controller-runtime has no hook for that, but the fields of its controller are exported:
+// the reconciler, what makes the queue, and the rate limiter.
+func (w *World) watchLooks(p *process, r manager.Runnable) (is bool, err error) {
+	v := reflect.Indirect(reflect.ValueOf(r))
+	if _, ok := r.(interface{ GetLogger() logr.Logger }); !ok || v.Kind() != reflect.Struct {
+		return false, nil
+	}
+	s := &seen{w: w, p: p, keys: map[request]*wakings{}}
+	fields := []any{&s.inner, &s.newQueue, &s.limiter, &s.name}
+	for i, name := range []string{"Do", "NewQueue", "RateLimiter", "Name"} {
+		field, into := v.FieldByName(name), reflect.ValueOf(fields[i]).Elem()
+		if !field.IsValid() || !field.CanSet() || field.Type() != into.Type() {
+			return false, fmt.Errorf("requeuetest: %T cannot be watched; want a controller of controller-runtime for reconcile.Request", r)
+		}
+		into.Set(field)
+	}
+	v.FieldByName("Do").Set(reflect.ValueOf(s))
+	v.FieldByName("NewQueue").Set(reflect.ValueOf(s.NewQueue))
+	return true, nil
+}
+
+// seen stands between a controller on one side and its reconciler and queue on the other.
+type seen struct {
+	w        *World
+	p        *process
+	name     string
+	inner    reconcile.Reconciler
+	limiter  workqueue.TypedRateLimiter[request]
+	newQueue func(string, workqueue.TypedRateLimiter[request]) workqueue.TypedRateLimitingInterface[request]
+
+	mu   sync.Mutex
+	keys map[request]*wakings
+}
+
+// wakings are what may wake an object.
+type wakings struct {
+	cause string    // of the look that it is handed out for
+	event string    // an event or a resync, if there is one
+	poll  time.Time // zero if there is none
+	retry time.Time // zero if there is none
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (s *seen) Reconcile(ctx context.Context, key request) (result reconcile.Result, err error) {
+	look := Look{Controller: s.name, At: time.Now(), Cause: s.of(key).cause, start: s.w.start}
+	panicked := true
+	defer func() {
+		look.Took, look.Result, look.Err = time.Since(look.At), result, err
+		if panicked {
+			what := recover()
+			look.Err = fmt.Errorf("panic: %v", what)
+			defer panic(what)
+		}
+		if s.w.note(key.NamespacedName, look) {
+			<-s.p.ctx.Done()
+		}
+	}()
+	result, err = s.inner.Reconcile(ctx, key)
+	panicked = false
+	return result, err
+}
+
+// of returns what may wake an object.
+func (s *seen) of(key request) wakings {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.keys[key]; k != nil {
+		return *k
+	}
+	return wakings{}
+}
+
+func (s *seen) change(key request, f func(*wakings)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.keys[key] == nil {
+		s.keys[key] = &wakings{}
+	}
+	f(s.keys[key])
+}
+
+// added notes that an object was added.
+func (s *seen) added(key request, o priorityqueue.AddOpts) {
+	s.change(key, func(k *wakings) {
+		switch {
+		case o.RateLimited:
+			k.retry = time.Now() // or later, as the limiter says
+		case o.After > 0:
+			if due := time.Now().Add(o.After); k.poll.IsZero() || due.Before(k.poll) {
+				k.poll = due
+			}
+		case k.event == "" || k.event == "resync":
+			if k.event = "event"; o.Priority != nil && *o.Priority < 0 {
+				k.event = "resync"
+			}
+		}
+	})
+}
+
+// handedOut notes what an object was handed out for.
+func (s *seen) handedOut(key request) {
+	s.change(key, func(k *wakings) {
+		now := time.Now()
+		over := func(t time.Time) bool { return !t.IsZero() && !t.After(now) }
+		switch {
+		case k.event != "":
+			k.cause = k.event
+		case over(k.poll):
+			k.cause = "poll"
+		case over(k.retry):
+			k.cause = "retry"
+		default:
+			k.cause = "queue"
+		}
+		k.event, k.retry = "", time.Time{}
+		if over(k.poll) {
+			k.poll = time.Time{}
+		}
+	})
+}
+
+// NewQueue makes the queue of the controller.
+func (s *seen) NewQueue(name string, _ workqueue.TypedRateLimiter[request]) workqueue.TypedRateLimitingInterface[request] {
+	q := s.newQueue(name, seenLimiter{s.limiter, s})
+	if q, ok := q.(priorityqueue.PriorityQueue[request]); ok {
+		return &seenPriorityQueue{q, s}
+	}
+	return &seenQueue{q, s}
+}
+
+// seenLimiter notes how long a retry waits.
+type seenLimiter struct {
+	workqueue.TypedRateLimiter[request]
+	s *seen
+}
+
+// When implements workqueue.TypedRateLimiter.
+func (l seenLimiter) When(key request) time.Duration {
+	wait := l.TypedRateLimiter.When(key)
+	l.s.change(key, func(k *wakings) { k.retry = time.Now().Add(wait) })
+	return wait
+}
+
+// seenQueue notes what is added to a queue and handed out by it. While the process ends it keeps
+// everything from the queue: controller-runtime v0.23's would leave a goroutine behind that
+// hands an object to a worker who has left.
+type seenQueue struct {
+	workqueue.TypedRateLimitingInterface[request]
+	s *seen
+}
+
+// Add implements workqueue.TypedInterface.
+func (q *seenQueue) Add(key request) {
+	if q.s.p.ending.Load() {
+		return
+	}
+	q.s.added(key, priorityqueue.AddOpts{})
+	q.TypedRateLimitingInterface.Add(key)
+}
+
+// AddAfter implements workqueue.TypedDelayingInterface.
+func (q *seenQueue) AddAfter(key request, after time.Duration) {
+	if q.s.p.ending.Load() {
+		return
+	}
+	q.s.added(key, priorityqueue.AddOpts{After: after})
+	q.TypedRateLimitingInterface.AddAfter(key, after)
+}
+
+// AddRateLimited implements workqueue.TypedRateLimitingInterface.
+func (q *seenQueue) AddRateLimited(key request) {
+	if q.s.p.ending.Load() {
+		return
+	}
+	q.s.added(key, priorityqueue.AddOpts{RateLimited: true})
+	q.TypedRateLimitingInterface.AddRateLimited(key)
+}
+
+// Get implements workqueue.TypedInterface.
+func (q *seenQueue) Get() (key request, shutdown bool) {
+	if q.s.p.ending.Load() {
+		return key, true
+	}
+	if key, shutdown = q.TypedRateLimitingInterface.Get(); !shutdown {
+		q.s.handedOut(key)
+	}
+	return key, shutdown
+}
+
+// Done implements workqueue.TypedInterface.
+func (q *seenQueue) Done(key request) {
+	if !q.s.p.ending.Load() {
+		q.TypedRateLimitingInterface.Done(key)
+	}
+}
+
+// seenPriorityQueue is a seenQueue that knows priorities, as handlers of events ask that.
+type seenPriorityQueue struct {
+	priorityqueue.PriorityQueue[request]
+	s *seen
+}
+
+// Add implements workqueue.TypedInterface.
+func (q *seenPriorityQueue) Add(key request) { q.AddWithOpts(priorityqueue.AddOpts{}, key) }
+
+// AddAfter implements workqueue.TypedDelayingInterface.
+func (q *seenPriorityQueue) AddAfter(key request, after time.Duration) {
+	q.AddWithOpts(priorityqueue.AddOpts{After: after}, key)
+}
+
+// AddRateLimited implements workqueue.TypedRateLimitingInterface.
+func (q *seenPriorityQueue) AddRateLimited(key request) {
+	q.AddWithOpts(priorityqueue.AddOpts{RateLimited: true}, key)
+}
+
+// AddWithOpts implements priorityqueue.PriorityQueue.
+func (q *seenPriorityQueue) AddWithOpts(o priorityqueue.AddOpts, keys ...request) {
+	if q.s.p.ending.Load() {
+		return
+	}
+	for _, key := range keys {
+		q.s.added(key, o)
+	}
+	q.PriorityQueue.AddWithOpts(o, keys...)
+}
+
+// Get implements workqueue.TypedInterface.
+func (q *seenPriorityQueue) Get() (key request, shutdown bool) {
+	key, _, shutdown = q.GetWithPriority()
+	return key, shutdown
+}
+
+// GetWithPriority implements priorityqueue.PriorityQueue.
+func (q *seenPriorityQueue) GetWithPriority() (key request, priority int, shutdown bool) {
+	if q.s.p.ending.Load() {
+		return key, 0, true
+	}
+	if key, priority, shutdown = q.PriorityQueue.GetWithPriority(); !shutdown {
+		q.s.handedOut(key)
+	}
+	return key, priority, shutdown
+}
+
+// Done implements workqueue.TypedInterface.
+func (q *seenPriorityQueue) Done(key request) {
+	if !q.s.p.ending.Load() {
+		q.PriorityQueue.Done(key)
+	}
+}

@@ -1,0 +1,215 @@
+package requeuetest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+)
+
+// Options say what is tested.
+type Options struct {
+	// Setup adds the controllers to a manager, as in production: make the reconcilers anew, give
+	// them mgr.GetClient() and call their SetupWithManager. It is called for each process, so
+	// nothing in memory outlives a restart. Use [For] for a reconciler without one.
+	Setup func(mgr manager.Manager) error
+
+	// Objects are there when the process starts. They are cut as by an API server (times have
+	// whole seconds). A kind without a namespace here is taken for one that has none.
+	Objects []client.Object
+
+	// Manager are the options of the manager in production; the scheme, the resync and the
+	// defaults of controllers count. What would leave the process is replaced: client,
+	// cache, mapper, servers, leader election. Nothing is logged unless it has a Logger.
+	Manager manager.Options
+
+	// Client builds the fake client, with its scheme, for instance to add interceptors. Nil
+	// is one of Manager.Scheme in which each kind that has a field Status has the
+	// subresource status. Indices of the cache are those of Setup, not of this client.
+	Client *fake.ClientBuilder
+}
+
+// World is a process with its controllers, and its API server, in virtual time. Its methods are
+// called by the goroutine of the test.
+type World struct {
+	// Client is that of the test: it reads what is stored, and its calls take no time.
+	Client client.Client
+
+	t      testing.TB
+	o      Options
+	base   client.WithWatch
+	scheme *runtime.Scheme
+	start  time.Time
+	now    *process
+
+	mu      sync.Mutex
+	latency time.Duration
+	lag     time.Duration
+	refuse  int // so many writes yet
+	looks   map[types.NamespacedName]Timeline
+	history map[objectKey][]version
+	changed chan struct{} // is closed and made anew after each change, and when something is broken
+	broken  string        // what keeps the test from going on
+}
+
+// process is what a restart ends.
+type process struct {
+	ending atomic.Bool // the queues stand still
+	ctx    context.Context
+	kill   context.CancelFunc
+	ended  chan error
+}
+
+// Start starts a process in the bubble of [testing/synctest.Test] that it is called in, and
+// stops it when the test ends.
+func Start(t testing.TB, o Options) *World {
+	t.Helper()
+	w := &World{
+		t: t, o: o, start: now(t),
+		looks:   map[types.NamespacedName]Timeline{},
+		history: map[objectKey][]version{},
+		changed: make(chan struct{}),
+	}
+	if o.Setup == nil {
+		t.Fatalf("requeuetest: Options.Setup is nil; want a function that adds a controller, such as that of For")
+	}
+	w.serve()
+	t.Cleanup(w.stop)
+	w.boot()
+	return w
+}
+
+// now is the virtual time.
+func now(t testing.TB) time.Time {
+	t.Helper()
+	defer func() {
+		if recover() != nil {
+			t.Fatalf("requeuetest: Start is called outside of a bubble; call it in the function given to synctest.Test")
+		}
+	}()
+	synctest.Wait() // panics outside
+	return time.Now()
+}
+
+// Sleep lets virtual time pass, and returns when all that happens until then has happened.
+func (w *World) Sleep(d time.Duration) {
+	w.t.Helper()
+	time.Sleep(d)
+	w.settle()
+}
+
+// settle waits until nothing goes on at this instant, and ends the test if it cannot go on.
+func (w *World) settle() {
+	w.t.Helper()
+	synctest.Wait()
+	w.mu.Lock()
+	broken := w.broken
+	w.mu.Unlock()
+	if broken != "" {
+		w.t.Fatalf("requeuetest: %s", broken)
+	}
+}
+
+// breaks notes what keeps the test from going on.
+func (w *World) breaks(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.broken == "" {
+		w.broken = fmt.Sprintf(format, args...)
+	}
+	w.wake()
+}
+
+// wake wakes who waits for a change. The caller holds the lock.
+func (w *World) wake() {
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// Restart ends the process and starts another after so long. The objects stay, and nothing in
+// memory. A call of the API that is under way fails, and is not carried out.
+func (w *World) Restart(after time.Duration) {
+	w.t.Helper()
+	w.stop()
+	w.Sleep(after)
+	w.boot()
+}
+
+// Latency has each call of the API by the process take so long from now on: reads that are not
+// of the cache, and writes, which are carried out at the end of it. At first it is 0.
+func (w *World) Latency(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.latency = d
+}
+
+// Lag has the cache learn so late of what changes from now on. At first it is 0.
+func (w *World) Lag(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lag = d
+}
+
+// Conflict has the next n updates, patches and deletions by the process end in a conflict.
+func (w *World) Conflict(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refuse = n
+}
+
+// boot starts a process.
+func (w *World) boot() {
+	w.t.Helper()
+	p := &process{ended: make(chan error, 1)}
+	p.ctx, p.kill = context.WithCancel(context.Background())
+	w.now = p
+	mgr, err := w.newManager(p)
+	if err == nil {
+		err = w.o.Setup(mgr)
+	}
+	if err == nil && mgr.controllers == 0 {
+		err = fmt.Errorf("it has added no controller to the manager that it was given")
+	}
+	if err != nil {
+		p.kill()
+		p.ended <- nil
+		w.t.Fatalf("requeuetest: setup at %s: %v", w.at(time.Now()), err)
+	}
+	go func() {
+		err := mgr.Start(p.ctx)
+		if p.ctx.Err() == nil {
+			w.breaks("the manager ended by itself at %s: %v", w.at(time.Now()), err)
+		}
+		p.ended <- err
+	}()
+	w.settle()
+}
+
+// stop ends the process.
+func (w *World) stop() {
+	w.t.Helper()
+	if w.now == nil {
+		return
+	}
+	synctest.Wait()
+	w.now.ending.Store(true)
+	w.now.kill()
+	began := time.Now()
+	if err := <-w.now.ended; err != nil {
+		w.breaks("the manager that was stopped at %s: %v", w.at(began), err)
+	}
+	w.now = nil
+	synctest.Wait()
+}
+
+// at prints an instant as the time since the start.
+func (w *World) at(t time.Time) string { return "+" + t.Sub(w.start).String() }
