@@ -185,4 +185,5 @@ replace (
 	github.com/requeue-go/requeue => ../
 	github.com/requeue-go/requeue/deadlinequeue => ../deadlinequeue
 	github.com/requeue-go/requeue/examples => ../examples
+	github.com/requeue-go/requeue/requeuetest => ../requeuetest
 )

@@ -26,6 +26,7 @@ import (
 	_ "github.com/requeue-go/requeue"
 	_ "github.com/requeue-go/requeue/deadlinequeue"
 	_ "github.com/requeue-go/requeue/examples/promotion/v1alpha1"
+	_ "github.com/requeue-go/requeue/requeuetest"
 )
 
 // Every Go block of the documentation compiles.

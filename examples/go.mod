@@ -6,6 +6,7 @@ require (
 	github.com/go-logr/logr v1.4.4
 	github.com/requeue-go/requeue v0.1.0
 	github.com/requeue-go/requeue/deadlinequeue v0.1.0
+	github.com/requeue-go/requeue/requeuetest v0.1.0
 	github.com/stretchr/testify v1.12.1
 	go.etcd.io/etcd/server/v3 v3.7.3
 	go.uber.org/zap v1.27.1
@@ -27,6 +28,7 @@ require (
 replace (
 	github.com/requeue-go/requeue => ../
 	github.com/requeue-go/requeue/deadlinequeue => ../deadlinequeue
+	github.com/requeue-go/requeue/requeuetest => ../requeuetest
 )
 
 require (

@@ -5,8 +5,8 @@
 //   - reconciler.go is all that matters. A plan is made of the clock, the poll and the
 //     timeout; it says whether the timeout is over and else when to look again. Tell
 //     gives it to the queue, which NewQueue makes.
-//   - reconciler_test.go tests it on a fake client and a fake clock, without a cluster
-//     and without waiting: a wait is a number, and the clock is stepped by it.
+//   - reconciler_test.go tests it without a cluster and without waiting: one look on a fake
+//     client and a fake clock, and the whole controller in virtual time, with requeuetest.
 //   - main.go runs it in the cluster of your kubeconfig, where it does delete Pods.
 //
 // To test it, from the root of the repository:

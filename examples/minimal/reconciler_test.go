@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -12,17 +13,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 	testingclock "k8s.io/utils/clock/testing"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
-	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/requeue-go/requeue/deadlinequeue"
+	"github.com/requeue-go/requeue/requeuetest"
 )
 
 const poll = 5 * time.Minute
@@ -186,13 +186,42 @@ func TestReconcile_sparesAPodThatHasChanged(t *testing.T) {
 	assertDeleted(t, r, false)
 }
 
-func TestSetupWithManager(t *testing.T) {
-	mgr, err := ctrl.NewManager(&rest.Config{}, ctrl.Options{
-		Controller: config.Controller{SkipNameValidation: ptr.To(true)}, // for -count=2
+// start starts the whole controller, with its queue, in virtual time, with a Pod whose timeout is 12
+// minutes.
+func start(t *testing.T) (w *requeuetest.World, pod *corev1.Pod, deadline time.Time) {
+	t.Helper()
+	pod = newPod("12m")
+	pod.Status.StartTime.Time = time.Now()
+	w = requeuetest.Start(t, requeuetest.Options{
+		Objects: []client.Object{pod},
+		Setup: func(mgr ctrl.Manager) error {
+			return (&Reconciler{Client: mgr.GetClient(), Clock: clock.RealClock{}, Poll: poll}).SetupWithManager(mgr)
+		},
 	})
-	require.NoError(t, err)
-	r := &Reconciler{Client: mgr.GetClient(), Clock: testingclock.NewFakeClock(started), Poll: poll}
-	require.NoError(t, r.SetupWithManager(mgr))
+	return w, pod, time.Now().Add(12 * time.Minute).Truncate(time.Second)
+}
+
+func TestController_deletesAtTheTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, pod, deadline := start(t)
+		w.ActedBy(pod, deadline, 0, nil)
+		w.AtMost(pod, 10, time.Hour)
+	})
+}
+
+// Wherever the process is restarted, with an API that takes its time, and conflicts.
+func TestController_afterTrouble(t *testing.T) {
+	for before := time.Duration(0); before <= time.Second; before += 50 * time.Millisecond {
+		synctest.Test(t, func(t *testing.T) {
+			w, pod, deadline := start(t)
+			w.Latency(200 * time.Millisecond)
+			w.Sleep(time.Until(deadline) - before)
+			w.Conflict(2)
+			w.Restart(500 * time.Millisecond)
+			w.ActedBy(pod, deadline, 2*time.Second, nil)
+			w.AtMost(pod, 20, time.Hour)
+		})
+	}
 }
 
 // A Pod with a timeout of 12 minutes, under a controller that polls every 5.
