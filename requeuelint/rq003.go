@@ -22,7 +22,7 @@ var rq003 = Rule{
 				pos: pos, end: end, fixes: c.fixWait(w),
 				cause:       fmt.Sprintf("the clock is read once to decide%s and again to wait (%s)", c.decided(w), c.made(w)),
 				consequence: fmt.Sprintf("where the deadline passes in between, %s is 0 or less and is dropped, and nothing wakes the object", w.Name),
-				remedy:      oneplan,
+				remedy:      onePlan,
 			})
 		}
 		for _, fn := range c.functions() {
@@ -31,7 +31,7 @@ var rq003 = Rule{
 	},
 }
 
-const oneplan = "decide and wait on one requeue.Plan"
+const onePlan = "decide and wait on one requeue.Plan"
 
 // passedSince reports a return without a wait, where a deadline had not come on one reading
 // of the clock and has on another: what is done when it comes is not done.
@@ -54,7 +54,7 @@ func (c *code) passedSince(fn *ssa.Function) {
 				pos: pos, end: pos + token.Pos(len("return")),
 				cause:       fmt.Sprintf("the clock is read once to decide (%s) and again to wait (%s)", c.tested(*check), c.tested(f)),
 				consequence: "where the deadline passes in between, nothing is done and nothing wakes the object",
-				remedy:      oneplan,
+				remedy:      onePlan,
 			})
 			break
 		}

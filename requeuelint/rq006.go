@@ -60,7 +60,7 @@ var (
 	}
 	unitTwice = finding{
 		cause:       "a duration is multiplied by a unit, which it has already",
-		consequence: "ten seconds become 317 years, and an hour a negative wait",
+		consequence: "nine seconds times a second are 285 years, and ten a negative wait",
 		remedy:      "leave the unit out, or convert from a number of them",
 	}
 	unitsOverflow = finding{

@@ -106,8 +106,9 @@ func (c *code) arms(fn *ssa.Function, at ssa.Instruction) bool {
 	if c.flow.TellsQueue(fn) {
 		return true
 	}
+	seen := map[*ssa.Function]bool{fn: true}
 	for instr := range flow.Instructions(fn) {
-		if flow.Precedes(instr, at) && c.wakes(instr, 0) {
+		if flow.Precedes(instr, at) && c.wakes(instr, seen) {
 			return true
 		}
 	}
@@ -116,7 +117,7 @@ func (c *code) arms(fn *ssa.Function, at ssa.Instruction) bool {
 
 // wakes reports whether an instruction, or a function of the package that it calls, sees to
 // it that the object is looked at again.
-func (c *code) wakes(instr ssa.Instruction, depth int) bool {
+func (c *code) wakes(instr ssa.Instruction, seen map[*ssa.Function]bool) bool {
 	switch instr := instr.(type) {
 	case *ssa.Send, *ssa.Go, *ssa.Select:
 		return true
@@ -128,11 +129,12 @@ func (c *code) wakes(instr ssa.Instruction, depth int) bool {
 			return true
 		}
 		fn := instr.Call.StaticCallee()
-		if fn == nil || depth > 2 {
+		if fn == nil || seen[fn] {
 			return false
 		}
+		seen[fn] = true
 		for inner := range flow.Instructions(fn) {
-			if c.wakes(inner, depth+1) {
+			if c.wakes(inner, seen) {
 				return true
 			}
 		}

@@ -153,9 +153,6 @@ func (a *Atom) parsed() bool {
 	return obj != nil && PkgPath(obj.Pkg()) == "strconv" && (obj.Name() == "Atoi" || obj.Name() == "ParseInt" || obj.Name() == "ParseFloat")
 }
 
-// Site is the value in the function looked at that an atom was made by, or nil.
-func (a *Atom) Site() ssa.Value { return a.site }
-
 // mentions reports whether an atom is, or is a path of, another.
 func (a *Atom) mentions(b *Atom) bool {
 	for ; a != nil; a = a.base {

@@ -20,14 +20,14 @@ type Portable struct {
 }
 
 type portableAtom struct {
-	Kind           kind
-	Base, Other    int // 1 is the first; 0 none
-	Name           string
-	Index          int
-	Traits         Traits
-	Random         bool
-	Derived        int
-	Nilable, Local bool
+	Kind        kind
+	Base, Other int // 1 is the first; 0 none
+	Name        string
+	Index       int
+	Traits      Traits
+	Random      bool
+	Derived     int
+	Local       bool
 }
 
 type (
