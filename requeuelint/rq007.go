@@ -209,11 +209,11 @@ func dereferenceOf(load *ssa.UnOp) (d dereference, ok bool) {
 		}
 		d.field = flow.FieldVar(fa.X.Type(), fa.Field)
 		d.name, d.at = d.field.Name(), p.Pos()
-		return d, true
+		return d, !flow.IsRequired(fa.X.Type(), fa.Field)
 	case *ssa.Field:
 		d.field = flow.FieldVar(p.X.Type(), p.Field)
 		d.name, d.at = d.field.Name(), p.Pos()
-		return d, true
+		return d, !flow.IsRequired(p.X.Type(), p.Field)
 	case *ssa.Call:
 		if obj := flow.Called(&p.Call); obj != nil {
 			d.call, d.name, d.at = p, obj.Name(), p.Pos()

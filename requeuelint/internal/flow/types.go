@@ -3,6 +3,7 @@ package flow
 import (
 	"go/constant"
 	"go/types"
+	"reflect"
 	"strings"
 
 	"golang.org/x/tools/go/ssa"
@@ -129,6 +130,13 @@ func FieldVar(t types.Type, i int) *types.Var {
 // have.
 func isAPI(t types.Type, i int) bool {
 	return strings.Contains(Deref(t).Underlying().(*types.Struct).Tag(i), `json:"`)
+}
+
+// IsRequired reports whether a field of an API object may not be left out: its name in JSON
+// is without omitempty and omitzero, which controller-gen takes for required.
+func IsRequired(t types.Type, i int) bool {
+	tag, ok := reflect.StructTag(Deref(t).Underlying().(*types.Struct).Tag(i)).Lookup("json")
+	return ok && !strings.Contains(tag, ",omit")
 }
 
 // Called returns the function or the method of an interface that a call calls, or nil.

@@ -41,10 +41,16 @@ func (o *object) over() bool {
 type spec struct {
 	Interval *metav1.Duration
 	Grace    *metav1.Duration
+	Required *metav1.Duration `json:"required"`
+	Optional *metav1.Duration `json:"optional,omitempty"`
 }
 
 func refresh(s spec, last time.Time) (ctrl.Result, error) {
 	return ctrl.Result{RequeueAfter: max(time.Second, s.Interval.Duration-time.Since(last))}, nil // want `RQ007: Interval is a pointer to a duration`
+}
+
+func optional(s spec) (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: max(time.Second, s.Optional.Duration)}, nil // want `RQ007: Optional`
 }
 
 func startOf(o *object) *metav1.Time {
@@ -69,6 +75,10 @@ func keeps(o *object, k *kept) {
 }
 
 // Negative.
+
+func required(s spec) (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: max(time.Second, s.Required.Duration)}, nil
+}
 
 func graceOf(s spec) (ctrl.Result, error) {
 	if s.Grace == nil {
