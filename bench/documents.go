@@ -12,7 +12,7 @@ import (
 // documents have values of measurements between markers:
 //
 //	<!--bench:fleet.late-->0.09 s<!--/bench-->
-var documents = []string{"README.md", "docs/performance.md", "docs/adopting.md", "docs/monitoring.md"}
+var documents = []string{"README.md", "docs/demo.md", "docs/performance.md", "docs/adopting.md", "docs/monitoring.md"}
 
 var marked = regexp.MustCompile(`(?s)<!--bench:([a-z0-9.-]+)-->(.*?)<!--/bench-->`)
 

@@ -17,7 +17,7 @@ import (
 
 // Modules are the directories of the modules that are released, below the root of the
 // repository, in the order of their tags: one that is required comes first.
-var Modules = []string{".", "deadlinequeue", "requeuelint"}
+var Modules = []string{".", "deadlinequeue", "requeuetest", "requeuelint"}
 
 // Pack writes a version of all [Modules] below root into the directory of a file-based
 // module proxy, in the layout that GOPROXY=file:///proxy reads. It takes the files as

@@ -125,11 +125,12 @@ func gains(t *testing.T, before, after []string) (more []string) {
 // nothing else.
 func TestImport_movesNothing(t *testing.T) {
 	if testing.Short() {
-		t.Skip("resolves the modules of five consumers")
+		t.Skip("resolves the modules of six consumers")
 	}
 	const (
 		core  = "github.com/requeue-go/requeue"
 		queue = "github.com/requeue-go/requeue/deadlinequeue"
+		kit   = "github.com/requeue-go/requeue/requeuetest"
 		utils = "v0.0.0-20201110183641-67b214c5f920"
 	)
 	served := serve(t)
@@ -175,6 +176,13 @@ func TestImport_movesNothing(t *testing.T) {
 			imports:  []string{core, queue},
 			mod:      []string{core + " " + version, queue + " " + version},
 			sum:      []string{core, queue},
+		},
+		"the test kit beside controller-runtime v0.23.3": {
+			packages: []string{"sigs.k8s.io/controller-runtime", "sigs.k8s.io/controller-runtime/pkg/client/fake"},
+			versions: []string{"sigs.k8s.io/controller-runtime@v0.23.3"},
+			imports:  []string{core, queue, kit},
+			mod:      []string{core + " " + version, queue + " " + version, kit + " " + version},
+			sum:      []string{core, queue, kit},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -222,24 +230,33 @@ import (
 	ctrl "example.com/consumer/ctrl"
 )
 
-type reconciler struct{ Clock requeue.Clock }
+type (
+	reconciler struct{ Clock requeue.Clock }
+	duration   struct{ time.Duration } // as those of metav1
+	object     struct {
+		Spec   struct{ Timeout duration }
+		Status struct{ StartedAt *time.Time }
+	}
+)
 
-func (reconciler) fail(context.Context, any) error { fmt.Println("timed out"); return nil }
+func (reconciler) fail(context.Context, object) error { fmt.Println("timed out"); return nil }
 
-func reconcile(ctx context.Context, r reconciler, obj any, started time.Time, timeout time.Duration) (ctrl.Result, error) {
+func reconcile(ctx context.Context, r reconciler, obj object) (ctrl.Result, error) {
 SNIPPET
 }
 
 func main() {
 	started := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var obj object
+	obj.Spec.Timeout, obj.Status.StartedAt = duration{2 * time.Minute}, &started
 	for _, later := range []time.Duration{30 * time.Second, 2 * time.Minute} {
 		clock := requeue.ClockFunc(func() time.Time { return started.Add(later) })
-		fmt.Println(reconcile(context.Background(), reconciler{clock}, nil, started, 2*time.Minute))
+		fmt.Println(reconcile(context.Background(), reconciler{clock}, obj))
 	}
 }
 `
 
-// queueProgram is a program around the snippets with the limiter and the queue. A manager
+// queueProgram is a program around the snippet with the queue. A manager
 // needs an API server, so SETUP is compiled and not called.
 const queueProgram = `package main
 
@@ -257,7 +274,6 @@ import (
 
 	"github.com/requeue-go/requeue"
 	"github.com/requeue-go/requeue/deadlinequeue"
-	"github.com/requeue-go/requeue/retry"
 )
 
 var started = time.Now()
@@ -270,9 +286,6 @@ func (r reconciler) Reconcile(ctx context.Context, req reconcile.Request) (recon
 		fmt.Println("timed out, for:", deadlinequeue.Cause(ctx))
 		return reconcile.Result{}, nil
 	}
-	func() {
-LIMITER
-	}()
 TELL
 	return reconcile.Result{}, errors.New("not yet")
 }
@@ -307,8 +320,8 @@ func TestRehearsal(t *testing.T) {
 		t.Skip("compiles controller-runtime once more: three minutes; set REHEARSAL=1")
 	}
 	blocks := snippets(t)
-	require.Len(t, blocks, 4, "before, after, the limiter and the queue")
-	after, limiter, queue := blocks[1], blocks[2], blocks[3]
+	require.Len(t, blocks, 3, "before, after and the queue")
+	after, queue := blocks[1], blocks[2]
 
 	c := consumer{serve(t), t.TempDir()}
 	write := func(name, text string) {
@@ -328,8 +341,66 @@ func TestRehearsal(t *testing.T) {
 	require.True(t, found)
 	_, tell, _ = strings.Cut(tell, "\n")
 	write("queue/main.go", strings.NewReplacer(
-		"SETUP", strings.ReplaceAll(setup, "v1.Promotion", "v1.Pod"), "TELL", tell, "LIMITER", limiter,
+		"SETUP", strings.ReplaceAll(setup, "v1.Promotion", "v1.Pod"), "TELL", tell,
 	).Replace(queueProgram))
 	c.run(t, "mod", "tidy")
 	assert.Equal(t, "not yet\ntimed out, for: deadline\n", c.run(t, "run", "./queue"))
+}
+
+// What the README says under Install works: in a module of its own beside a clone, and after
+// the first release.
+func TestInstall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles controller-runtime")
+	}
+	const path = "github.com/requeue-go/requeue"
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	_, section, _ := strings.Cut(string(readme), "\n## Install\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var lines []string
+	for line := range strings.Lines(section) {
+		if command, ok := strings.CutPrefix(line, "    "); ok {
+			lines = append(lines, command)
+		}
+	}
+	require.Len(t, lines, 5, "the core, the queue, the test kit, go mod tidy and the linter")
+	tidy, linter := lines[3], lines[4]
+	_, released, found := strings.Cut(section, "`go install ")
+	require.True(t, found)
+	released, _, _ = strings.Cut(released, "`")
+
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	served := serve(t)
+	bin := t.TempDir()
+	for i, imports := range [][]string{{path, path + "/retry"}, {path + "/deadlinequeue"}, {path + "/requeuetest"}} {
+		t.Run(imports[0], func(t *testing.T) {
+			beside := t.TempDir()
+			require.NoError(t, os.Symlink(root, filepath.Join(beside, "requeue")))
+			c := consumer{proxied{[]string{"GOWORK=off"}}, filepath.Join(beside, "consumer")}
+			require.NoError(t, os.Mkdir(c.dir, 0o755))
+			c.run(t, "mod", "init", "example.com/consumer")
+			c.write(t, "consumer.go", imports...)
+			run(t, c.env, c.dir, "bash", "-ec", strings.Join(lines[:i+1], "")+tidy)
+			c.run(t, "build", "./...")
+
+			c = consumer{served, t.TempDir()}
+			c.run(t, "mod", "init", "example.com/consumer")
+			c.run(t, "get", imports[0])
+			assert.Contains(t, c.run(t, "list", "-m", "all"), imports[0]+" "+version)
+		})
+	}
+	t.Run("the linter", func(t *testing.T) {
+		beside := t.TempDir()
+		require.NoError(t, os.Symlink(root, filepath.Join(beside, "requeue")))
+		dir := filepath.Join(beside, "consumer")
+		require.NoError(t, os.Mkdir(dir, 0o755))
+		run(t, []string{"GOBIN=" + bin}, dir, "bash", "-ec", linter)
+		assert.FileExists(t, filepath.Join(bin, "requeuelint"))
+
+		bin := t.TempDir()
+		run(t, append(served.env, "GOBIN="+bin), t.TempDir(), "go", "install", released)
+		assert.Contains(t, run(t, nil, bin, "./requeuelint", "-version"), version)
+	})
 }
