@@ -13,6 +13,10 @@ func (s *shared) skipped(pos token.Pos) bool {
 	if !withTests && s.inTest(pos) {
 		return true
 	}
+	return s.generated(pos)
+}
+
+func (s *shared) generated(pos token.Pos) bool {
 	file := s.file(pos)
 	return file == nil || ast.IsGenerated(file)
 }

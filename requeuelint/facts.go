@@ -104,20 +104,19 @@ func (s *shared) guard(do func()) (err error) {
 	return nil
 }
 
-// export tells other packages of the functions of this one.
+// export tells other packages of the functions of this one, but for generated ones: those of
+// the API packages are thousands, and compute no wait.
 func (s *shared) export() {
 	for _, fn := range s.flow.Funcs {
 		obj, ok := fn.Object().(*types.Func)
-		if !ok || s.inTest(fn.Pos()) {
+		if !ok || s.inTest(fn.Pos()) || s.generated(fn.Pos()) {
 			continue
 		}
 		f := s.flow.Export(fn)
 		if f == nil {
 			continue
 		}
-		if !s.skipped(fn.Pos()) { // a generated DeepCopy looks at every pointer
-			f.Nils = s.testedTimes(fn)
-		}
+		f.Nils = s.testedTimes(fn)
 		if !f.Empty() {
 			s.pass.ExportObjectFact(obj, f)
 		}
@@ -168,7 +167,7 @@ func tellsOfWaits(pass *analysis.Pass, fn *types.Func) bool {
 		}
 	}
 	var f flow.Portable
-	return pass.ImportObjectFact(fn.Origin(), &f) && len(f.Returns)+len(f.Sinks) > 0
+	return pass.ImportObjectFact(fn.Origin(), &f) && f.Waits()
 }
 
 // arithmeticOfDurations reports whether there are products and quotients of durations, or

@@ -77,7 +77,7 @@ func (p *Program) Export(fn *ssa.Function) *Portable {
 		return nil
 	}
 	w := &writer{p: p, index: map[*Atom]int{}}
-	if saysSomething(s.Returns) {
+	if saysSomething(fn.Signature, s.Returns) {
 		for _, r := range s.Returns {
 			one := portableReturn{Facts: w.facts(r.Facts), Acted: r.Acted}
 			for _, res := range r.Results {
@@ -150,18 +150,34 @@ func (f *Portable) Empty() bool {
 	return len(f.Returns) == 0 && len(f.Sinks) == 0 && len(f.Tests) == 0 && len(f.Nils) == 0
 }
 
+// Waits reports whether a package that calls the function may have something to look at: it
+// hands a wait to a queue, tests a deadline, or returns a number.
+func (f *Portable) Waits() bool {
+	return len(f.Sinks)+len(f.Tests) > 0 || slices.ContainsFunc(f.Returns, func(r portableReturn) bool {
+		return slices.ContainsFunc(r.Results, func(res portableResult) bool { return res.HasSum || res.HasAfter })
+	})
+}
+
 func isPredicate(fn *ssa.Function) bool {
 	results := fn.Signature.Results()
 	return results.Len() >= 1 && isBoolean(results.At(0).Type())
 }
 
-// saysSomething reports whether the ways that a function returns are worth to be told: a
-// number that is made of something, a boolean that is a comparison, an error that is never
-// nil.
-func saysSomething(all []returned) bool {
+// saysSomething reports whether the ways that a function returns are worth to be told: a time
+// or a span that is made of something, a boolean that is a comparison, an error that is never
+// nil. A number may be one of seconds, unless it comes with an error, as a count of bytes does.
+func saysSomething(sig *types.Signature, all []returned) bool {
+	results := sig.Results()
+	counts := results.Len() > 1 && IsError(results.At(results.Len()-1).Type())
 	return slices.ContainsFunc(all, func(r returned) bool {
+		for i, res := range r.Results {
+			t := results.At(i).Type()
+			if res.HasSum && res.Sum.told() && (!counts || IsDuration(t) || IsTime(t) || res.Sum.HasClock()) {
+				return true
+			}
+		}
 		return slices.ContainsFunc(r.Results, func(res Result) bool {
-			if res.HasSum && res.Sum.told() || res.HasAfter {
+			if res.HasAfter {
 				return true
 			}
 			if len(res.When) == 2 && (len(res.When[0]) == 0 || len(res.When[1]) == 0) && !res.HasSum && len(all) == 1 {
