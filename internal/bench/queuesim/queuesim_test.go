@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/requeue-go/requeue/bench/internal/queuesim"
+	"github.com/requeue-go/requeue/internal/bench/queuesim"
 )
 
 // Lateness of deadlines that is as good as none, p99: two reconciles.

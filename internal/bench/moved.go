@@ -3,7 +3,7 @@ package main
 import (
 	"strings"
 
-	"github.com/requeue-go/requeue/bench/internal/queuesim"
+	"github.com/requeue-go/requeue/internal/bench/queuesim"
 )
 
 // measureMoved has events move deadlines in overload.

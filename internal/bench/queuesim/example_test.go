@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/requeue-go/requeue/bench/internal/queuesim"
+	"github.com/requeue-go/requeue/internal/bench/queuesim"
 )
 
 // A test runs the scenario with each policy and prints what was measured:

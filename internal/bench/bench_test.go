@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/requeue-go/requeue/bench/faults"
+	"github.com/requeue-go/requeue/internal/faults"
 )
 
 func TestMain(m *testing.M) {
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-const root = ".." // of the clone
+const root = "../.." // of the clone
 
 func readAll(t *testing.T) results {
 	t.Helper()
@@ -48,7 +48,7 @@ func TestDocuments_saysWhatWasMeasured(t *testing.T) {
 		require.NoError(t, err)
 		filled, err := fill(string(text), s.values)
 		require.NoError(t, err, name)
-		assert.Equal(t, filled, string(text), "%s: run `go run ./bench -write`", name)
+		assert.Equal(t, filled, string(text), "%s: run `go run ./internal/bench -write`", name)
 		found += len(marked.FindAllString(string(text), -1))
 		assert.Equal(t, strings.Count(string(text), "<!--bench:"), len(marked.FindAllString(string(text), -1)), "%s: markers without an end", name)
 	}
@@ -66,7 +66,7 @@ func TestDocuments_saysWhatWasMeasured(t *testing.T) {
 	for file, fingerprint := range want {
 		svg, err := os.ReadFile(file)
 		require.NoError(t, err)
-		assert.Contains(t, string(svg), fingerprint, "%s: run `go run ./bench -write`", file)
+		assert.Contains(t, string(svg), fingerprint, "%s: run `go run ./internal/bench -write`", file)
 	}
 }
 
@@ -174,7 +174,7 @@ func TestCommand(t *testing.T) {
 	require.NoError(t, command(t.Context(), []string{"-h"}, out))
 	help, err := os.ReadFile(out.Name())
 	require.NoError(t, err)
-	assert.Contains(t, string(help), "Usage: go run ./bench")
+	assert.Contains(t, string(help), "Usage: go run ./internal/bench")
 }
 
 // A measurement is made in a process of its own, which tells how far it is and what

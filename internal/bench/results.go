@@ -15,7 +15,7 @@ import (
 )
 
 // resultsFile has all that was measured, by the name of the measurement.
-const resultsFile = "bench/results.json"
+const resultsFile = "internal/bench/results.json"
 
 type results map[string]*result
 

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/requeue-go/requeue"
-	"github.com/requeue-go/requeue/bench/internal/queuesim"
+	"github.com/requeue-go/requeue/internal/bench/queuesim"
 	"github.com/requeue-go/requeue/deadlinequeue"
 )
 

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/requeue-go/requeue/bench/internal/queuesim"
+	"github.com/requeue-go/requeue/internal/bench/queuesim"
 )
 
 // simulated is what package queuesim reports of scenarios, each under some policies.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/requeue-go/requeue/bench/faults"
+	"github.com/requeue-go/requeue/internal/faults"
 )
 
 // faultReports is what came of each scenario of package faults, in their order.

@@ -1,11 +1,11 @@
 // Command bench measures what requeue and deadlinequeue gain and cost, beside what
 // controllers do without them. Run it in the root of a clone:
 //
-//	go run ./bench            measures all, about ten minutes
-//	go run ./bench -list      says what there is
-//	go run ./bench -run race  measures some
+//	go run ./internal/bench            measures all, about ten minutes
+//	go run ./internal/bench -list      says what there is
+//	go run ./internal/bench -run race  measures some
 //
-// It writes bench/results.json, with the raw figures and what they were measured on,
+// It writes internal/bench/results.json, with the raw figures and what they were measured on,
 // and from that the figures of docs/figures and all that stands between markers in
 // README.md and docs. Each measurement runs in a process of its own. It reads processor
 // times and sends signals as Unix does, so it does not build on Windows.
@@ -28,7 +28,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/requeue-go/requeue/bench/faults"
+	"github.com/requeue-go/requeue/internal/faults"
 )
 
 func main() {
@@ -58,7 +58,7 @@ func command(ctx context.Context, args []string, out *os.File) error {
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(out, "Usage: go run ./bench [flags]\n\nMeasures, and writes bench/results.json, docs/figures, and what is between markers in\nREADME.md and docs.\n\n")
+		fmt.Fprint(out, "Usage: go run ./internal/bench [flags]\n\nMeasures, and writes internal/bench/results.json, docs/figures, and what is between markers in\nREADME.md and docs.\n\n")
 		flags.SetOutput(out)
 		flags.PrintDefaults()
 		return nil
