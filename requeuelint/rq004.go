@@ -204,9 +204,7 @@ func (c *code) testedForZero(v ssa.Value, b *ssa.BasicBlock) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(c.flow.Known(b).Facts, func(f flow.Fact) bool {
-		return f.Op == flow.Above0 && f.Sum.Equal(sum)
-	})
+	return c.flow.Checked(sum, c.flow.Known(b))
 }
 
 // mergedByComparison reports a merge by comparison: if a.RequeueAfter < b.RequeueAfter, a is

@@ -94,15 +94,21 @@ func check(l Sum, facts []Fact) (checked, *Fact) {
 	return result, where
 }
 
+// Checked reports whether what is known says that a sum is not below 0.
+func (p *Program) Checked(s Sum, k Known) bool {
+	return len(p.Cases(s, k, settled)) == 0
+}
+
+func settled(s Sum, k Known) bool {
+	if s.IsConst() && s.C > 0 {
+		return true
+	}
+	state, _ := check(s, k.Facts)
+	return state == holds
+}
+
 // Judge tells the ways in which a wait can be 0 or negative. It is none if it cannot.
 func (p *Program) Judge(s *Sink) (all []Verdict) {
-	settled := func(sum Sum, k Known) bool {
-		if sum.IsConst() && sum.C > 0 {
-			return true
-		}
-		state, _ := check(sum, k.Facts)
-		return state == holds
-	}
 	// A check of the whole on another reading: it is stale however it came about.
 	facts := s.Known.Facts
 	if instr, ok := clockSite(s.Wait); ok {

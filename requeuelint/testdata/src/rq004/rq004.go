@@ -181,3 +181,27 @@ func soonestAhead(all []time.Time, now time.Time) (next time.Duration) {
 	}
 	return next
 }
+
+// A wait that a test of another form has found to be above 0.
+
+type graced struct{ grace time.Duration }
+
+func (g graced) period() time.Duration {
+	if g.grace > 0 {
+		return g.grace
+	}
+	return time.Minute
+}
+
+func (g graced) next(created []time.Time, now time.Time) (ctrl.Result, error) {
+	var next time.Duration
+	for _, at := range created {
+		age := now.Sub(at)
+		if age <= g.period() {
+			if left := g.period() - age + time.Second; next == 0 || left < next {
+				next = left
+			}
+		}
+	}
+	return ctrl.Result{RequeueAfter: next}, nil
+}
