@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/requeue-go/requeue"
-	"github.com/requeue-go/requeue/internal/bench/queuesim"
 	"github.com/requeue-go/requeue/deadlinequeue"
+	"github.com/requeue-go/requeue/internal/bench/queuesim"
 )
 
 // outage is what becomes of deadlines and of others when reconciles fail.
