@@ -111,11 +111,47 @@ func (p *Program) setters(fn *ssa.Function, where *Atom) (all []*ssa.Store) {
 	return all
 }
 
+// isLater reports whether a store is of a literal that is only deferred, by the function that an
+// instruction is in, and runs after it.
+func isLater(s *ssa.Store, at ssa.Instruction) bool {
+	lit := s.Parent()
+	for lit.Parent() != nil && lit.Parent() != at.Parent() {
+		lit = lit.Parent()
+	}
+	if lit.Parent() == nil || !onlyDeferred(lit) {
+		return false
+	}
+	b := at.Block()
+	return !slices.ContainsFunc(b.Instrs[:slices.Index(b.Instrs, at)], func(i ssa.Instruction) bool {
+		_, ok := i.(*ssa.RunDefers)
+		return ok
+	})
+}
+
+func onlyDeferred(lit *ssa.Function) bool {
+	for instr := range Instructions(lit.Parent()) {
+		switch i := instr.(type) {
+		case *ssa.MakeClosure:
+			if i.Fn == ssa.Value(lit) && slices.ContainsFunc(*i.Referrers(), func(r ssa.Instruction) bool {
+				_, ok := r.(*ssa.Defer)
+				return !ok
+			}) {
+				return false
+			}
+		case *ssa.Call:
+			if i.Call.Value == ssa.Value(lit) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // definitions are the stores that a read of a location at an instruction can read. There
 // are none if nothing is stored to it.
 func (p *Program) definitions(where *Atom, at ssa.Instruction) (found []definition) {
 	fn := at.Parent()
-	all := p.setters(fn, where)
+	all := slices.DeleteFunc(p.setters(fn, where), func(s *ssa.Store) bool { return isLater(s, at) })
 	if len(all) == 0 {
 		return nil
 	}

@@ -325,3 +325,26 @@ func patched() (_ ctrl.Result, rerr error) {
 	}
 	return ctrl.Result{RequeueAfter: time.Minute}, nil
 }
+
+// It keeps its own error in the variable of the function, after all else.
+func patchedInto() (_ ctrl.Result, rerr error) {
+	err := work()
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	defer func() {
+		err = work()
+		if err != nil {
+			rerr = err
+		}
+	}()
+	err = work()
+	if err != nil {
+		_ = work()
+		return ctrl.Result{RequeueAfter: time.Minute}, err // want `RQ002`
+	}
+	if err = work(); err != nil {
+		return ctrl.Result{RequeueAfter: time.Minute}, err // want `RQ002`
+	}
+	return ctrl.Result{RequeueAfter: time.Minute}, nil
+}
