@@ -202,6 +202,9 @@ func (w way) apply(k Known) (out Known, ok bool) {
 		if fact.Op >= True {
 			if g, ok := w.when(fact.Atom, fact.Truth); ok {
 				one = g.at(fact.At)
+				if fact.Atom.kind == aResult { // of a call, which is asked about by its own name, too
+					f[0] = join(f[0], []Fact{fact})
+				}
 			}
 		}
 		if len(one) == 0 {

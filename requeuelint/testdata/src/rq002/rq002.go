@@ -348,3 +348,22 @@ func patchedInto() (_ ctrl.Result, rerr error) {
 	}
 	return ctrl.Result{RequeueAfter: time.Minute}, nil
 }
+
+// Errors that a function of the package returns in one of its ways.
+func ready(n int) (bool, error) {
+	if err := work(); err != nil {
+		return false, err
+	}
+	return n > 0, nil
+}
+
+func ofAWay(n int) (ctrl.Result, bool, error) {
+	ok, err := ready(n)
+	if err != nil {
+		return ctrl.Result{RequeueAfter: time.Minute}, false, err // want `RQ002`
+	}
+	if !ok {
+		return ctrl.Result{RequeueAfter: time.Minute}, false, nil
+	}
+	return ctrl.Result{}, true, nil
+}
