@@ -5,53 +5,51 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// CRD returns the CustomResourceDefinition of Promotion. It validates the fields
-// of this package as Kargo's does (a timeout is any string), but a time only if Go
-// can read it, and keeps all others.
+// CRD returns the CustomResourceDefinition of Promotion. Its spec has the fields of Kargo's and
+// no others, with the same types: a timeout is any text. Its status keeps all fields, but takes
+// a time only if Go can read it, as one that it cannot would fail every list.
 func CRD() *apiextensionsv1.CustomResourceDefinition {
-	type props = map[string]apiextensionsv1.JSONSchemaProps
-	object := func(p props, required ...string) apiextensionsv1.JSONSchemaProps {
-		return apiextensionsv1.JSONSchemaProps{
-			Type: "object", Properties: p, Required: required, XPreserveUnknownFields: new(true),
-		}
+	type schema = apiextensionsv1.JSONSchemaProps
+	type props = map[string]schema
+	object := func(p props, required ...string) schema {
+		return schema{Type: "object", Properties: p, Required: required}
 	}
-	list := func(item apiextensionsv1.JSONSchemaProps) apiextensionsv1.JSONSchemaProps {
-		return apiextensionsv1.JSONSchemaProps{
-			Type: "array", Items: &apiextensionsv1.JSONSchemaPropsOrArray{Schema: &item},
-		}
+	list := func(item schema) schema {
+		return schema{Type: "array", Items: &apiextensionsv1.JSONSchemaPropsOrArray{Schema: &item}}
 	}
-	text := apiextensionsv1.JSONSchemaProps{Type: "string"}
-	// The format alone takes 2026-01-02t03:04:05z, which metav1.Time does not: one
-	// such object would fail every list.
-	instant := apiextensionsv1.JSONSchemaProps{
-		Type: "string", Format: "date-time",
-		Pattern: `^[0-9-]{10}T[0-9:]{8}(\.[0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`,
+	open := func(s schema) schema {
+		s.XPreserveUnknownFields = new(true)
+		return s
 	}
+	text := schema{Type: "string"}
+	// The server takes a list for the format date-time, and times that Go does not. This rule
+	// reads a time as metav1.Time does.
+	instant := schema{Type: "string", XValidations: apiextensionsv1.ValidationRules{{
+		Rule: "timestamp(self).getFullYear() > 0", Message: "want a time such as 2026-01-02T03:04:05Z",
+	}}}
 
+	vars := list(object(props{"name": text, "value": text}))
 	steps := list(object(props{
-		"uses":  text,
-		"as":    text,
-		"retry": object(props{"timeout": text}),
+		"uses": text, "as": text, "if": text, "continueOnError": {Type: "boolean"},
+		"task":   object(props{"kind": text, "name": text}),
+		"retry":  object(props{"timeout": text, "errorThreshold": {Type: "integer"}}),
+		"vars":   vars,
+		"config": open(schema{}),
 	}))
 	steps.MinItems = new(int64(1))
 	root := object(props{
-		"spec": object(props{"steps": steps}, "steps"),
-		"status": object(props{
-			"phase":       text,
-			"message":     text,
-			"startedAt":   instant,
-			"finishedAt":  instant,
+		"spec": object(props{
+			"stage": text, "target": text, "freight": text, "vars": vars, "steps": steps,
+			"origin": object(props{"kind": text, "name": text}),
+		}, "steps"),
+		"status": open(object(props{
+			"phase": text, "message": text, "startedAt": instant, "finishedAt": instant,
 			"currentStep": {Type: "integer", Format: "int64"},
-			"stepExecutionMetadata": list(object(props{
-				"alias":      text,
-				"status":     text,
-				"message":    text,
-				"startedAt":  instant,
-				"finishedAt": instant,
-			})),
-		}),
+			"stepExecutionMetadata": list(open(object(props{
+				"alias": text, "status": text, "message": text, "startedAt": instant, "finishedAt": instant,
+			}))),
+		})),
 	}, "spec")
-	root.XPreserveUnknownFields = nil // the root keeps apiVersion, kind and metadata only
 
 	return &apiextensionsv1.CustomResourceDefinition{
 		ObjectMeta: metav1.ObjectMeta{Name: "promotions." + GroupVersion.Group},

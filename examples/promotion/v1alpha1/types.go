@@ -1,6 +1,6 @@
 // Package v1alpha1 is the part of Kargo's Promotion that a step timeout touches,
-// under the same group, kind and field names. Fields that are not here are kept
-// by the API server, so manifests written for Kargo are accepted.
+// under the same group, kind and field names. The API server takes manifests that
+// are written for Kargo, as the CRD has all fields of its spec.
 package v1alpha1
 
 import (
