@@ -42,6 +42,8 @@ import (
 	"k8s.io/apiserver/pkg/util/compatibility"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+
+	_ "github.com/requeue-go/requeue/examples/promotion/kubeapi/quiet" // no log of etcd's client
 )
 
 // etcd preallocates two of these at their default of 64 MB each.

@@ -5,10 +5,12 @@ import (
 	"flag"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -24,6 +26,32 @@ func TestMain(m *testing.M) {
 		_ = flag.Set("test.skip", "^Example")
 	}
 	os.Exit(m.Run())
+}
+
+// etcd's client logs nothing, even when etcd has gone. It writes to the standard error that
+// the process has when it starts, hence a child.
+func TestServer_isQuiet(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts an API server, which -short does without")
+	}
+	if os.Getenv("KUBEAPI_TEST_QUIET") == "" {
+		child := exec.Command(os.Args[0], "-test.run=^TestServer_isQuiet$")
+		child.Env = append(os.Environ(), "KUBEAPI_TEST_QUIET=1")
+		var logged strings.Builder
+		child.Stderr = &logged
+		require.NoError(t, child.Run())
+		assert.NotContains(t, logged.String(), "etcd-client")
+		return
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	server, err := Start(t.Context())
+	require.NoError(t, err)
+	server.etcd.Close() // and the API server goes on until the child ends
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	client, err := rest.UnversionedRESTClientFor(unversioned(server.Config))
+	require.NoError(t, err)
+	require.Error(t, client.Get().AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/x").Do(ctx).Error())
 }
 
 func TestServer_leavesNothingBehind(t *testing.T) {
