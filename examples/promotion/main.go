@@ -47,6 +47,8 @@ resourceVersion), and nothing of requeue or deadlinequeue: the next leader reads
 step has started. A watch of the API server counts how often each is failed, and the exit
 code is 1 if one is lost, failed twice, or failed early.
 
+The exit code after Ctrl-C is 130.
+
 Flags:
 `
 
@@ -66,6 +68,9 @@ func main() {
 	}
 	os.Exit(command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
+
+// interrupted is the exit code of a program that Ctrl-C ended, as shells have it.
+const interrupted = 130
 
 // command runs the program and returns its exit code.
 func command(args []string, stdin io.Reader, stdout *os.File, stderr io.Writer) int {
@@ -115,7 +120,7 @@ func runUntilDone(ctx context.Context, o options, manifests []manifest, stdout *
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		fmt.Fprintln(out, "\ninterrupted, all is stopped and removed")
-		return 0
+		return interrupted
 	}
 	if err != nil {
 		return complain(1, err)
@@ -157,7 +162,13 @@ func parseFlags(args []string, out io.Writer) (o options, err error) {
 	flags := flag.NewFlagSet("promotion", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&o.from, "f", "", "`file` of manifests, a directory of them, or - for standard input, read as by kubectl apply -f, but complete or not at all; no URLs (default: the ones shipped with this example)")
-	flags.DurationVar(&o.interval, "interval", 5*time.Second, "how often the controllers look at a promotion whatever happens; stands for the 5m of a real controller")
+	o.interval = 5 * time.Second
+	flags.Func("interval", "how often the controllers look at a promotion whatever happens, as a `duration` such as 5s or 5m; stands for the 5m of a real controller (default 5s)", func(text string) (err error) {
+		if o.interval, err = time.ParseDuration(text); err != nil {
+			return errors.New("want a duration such as 5s or 5m")
+		}
+		return nil
+	})
 	flags.BoolVar(&o.load, "load", false, "keep the workers of each controller busy with a backlog, and add the third controller")
 	flags.IntVar(&o.replicas, "replicas", 0, fmt.Sprintf("run the controller in `n` processes, 2 to %d, with leader election, and kill the one that leads", mostReplicas))
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "run on the cluster of this kubeconfig `file` instead of an API server in this process")

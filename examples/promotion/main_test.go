@@ -269,6 +269,20 @@ func TestRun_interrupted(t *testing.T) {
 	assert.Empty(t, left)
 }
 
+func TestRunUntilDone_interrupted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs an API server, which -short does without")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	out, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
+	require.NoError(t, err)
+	defer out.Close()
+	for _, replicas := range []int{0, 2} {
+		assert.Equal(t, 130, runUntilDone(ctx, options{interval: time.Hour, replicas: replicas}, []manifest{{}}, out, nil), "as after Ctrl-C")
+	}
+}
+
 // failing is a writer that fails when it is to write the text.
 type failing struct {
 	io.Writer
@@ -310,7 +324,8 @@ func TestParseFlags(t *testing.T) {
 	for args, want := range map[string]string{
 		"-interval 0s":      "-interval is 0s; want more than 0",
 		"-interval -1s":     "-interval is -1s; want more than 0",
-		"-interval tomorow": `invalid value "tomorow" for flag -interval`,
+		"-interval 5":       `invalid value "5" for flag -interval: want a duration such as 5s or 5m`,
+		"-interval tomorow": `invalid value "tomorow" for flag -interval: want a duration`,
 		"-yes":              "-yes goes with -kubeconfig",
 		"-replicas 1":       "-replicas is 1; want 2 to 10",
 		"-replicas 0":       "-replicas is 0; want 2 to 10",
