@@ -43,12 +43,18 @@ type cell struct {
 	late  time.Duration // if phase is Failed
 }
 
-func newBoard(out io.Writer, size func() (width, height int), manifests []manifest, interval time.Duration, contenders []contender) *board {
-	n := len(contenders)
-	b := &board{
+func newBoard(out io.Writer, size func() (width, height int), interval time.Duration, contenders []contender) *board {
+	return &board{
 		out: out, size: size, interval: interval, contenders: contenders,
-		reconciles: make([]int, n), done: make(chan struct{}),
+		reconciles: make([]int, len(contenders)), done: make(chan struct{}),
 	}
+}
+
+// start says what is to come and starts the clock.
+func (b *board) start(manifests []manifest, load bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := len(b.contenders)
 	for _, m := range manifests {
 		b.rows = append(b.rows, row{name: m.name, timeout: m.timeout, cells: make([]cell, n)})
 		if m.timeout > 0 {
@@ -56,13 +62,6 @@ func newBoard(out io.Writer, size func() (width, height int), manifests []manife
 		}
 	}
 	slices.SortStableFunc(b.rows, func(x, y row) int { return cmp.Compare(x.timeout, y.timeout) })
-	return b
-}
-
-// start says what is to come and starts the clock.
-func (b *board) start(load bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.begin = time.Now()
 	fmt.Fprintf(b.out, "%d promotions for each controller, poll interval %v; this takes up to %v\n",
 		len(b.rows), b.interval, b.length(load))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"math"
 	"strings"
 	"testing"
@@ -17,7 +18,9 @@ func TestBoard_table(t *testing.T) {
 	var out bytes.Buffer
 	long := "test.01jqxa0000000000000000000a.5a8e3f0"
 	manifests := []manifest{{name: long, timeout: 4 * time.Second}, {name: "short", timeout: time.Second}, {name: "endless"}}
-	b := newBoard(&out, func() (int, int) { return 200, 50 }, manifests, 5*time.Second, contenders(false))
+	b := newBoard(&out, func() (int, int) { return 200, 50 }, 5*time.Second, contenders(false))
+	b.start(manifests, false)
+	out.Reset()
 	b.observe(0, controller.Event{Name: long, Phase: v1alpha1.PhaseRunning})
 	b.observe(1, controller.Event{Name: long, Phase: v1alpha1.PhaseFailed, Failed: true, Late: 4 * time.Millisecond})
 	b.observe(0, controller.Event{Name: "short", Phase: v1alpha1.PhaseFailed, Failed: true, Late: 2500 * time.Millisecond})
@@ -49,7 +52,8 @@ func TestBoard_table(t *testing.T) {
 
 func TestBoard_longTimeouts(t *testing.T) {
 	manifests := []manifest{{name: "a", timeout: math.MaxInt64}, {name: "b", timeout: math.MinInt64}}
-	b := newBoard(nil, nil, manifests, time.Second, contenders(true))
+	b := newBoard(io.Discard, nil, time.Second, contenders(true))
+	b.start(manifests, true)
 	assert.Equal(t, "b", b.rows[0].name)
 	assert.Equal(t, time.Duration(math.MaxInt64), b.length(true)+grace)
 }

@@ -19,12 +19,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 	"time"
 
 	"golang.org/x/term"
 
+	"github.com/requeue-go/requeue/examples/promotion/kubeapi"
 	"github.com/requeue-go/requeue/examples/promotion/process"
 )
 
@@ -90,9 +90,6 @@ func command(args []string, stdin io.Reader, stdout *os.File, stderr io.Writer) 
 	if err != nil {
 		return complain(1, err)
 	}
-	if !slices.ContainsFunc(manifests, func(m manifest) bool { return m.timeout > 0 }) {
-		return complain(1, errors.New("no promotion has a step with a timeout (spec.steps[].retry.timeout), so there is nothing to see"))
-	}
 	process.SetLogger(o.verbose)
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -113,10 +110,11 @@ func runUntilDone(ctx context.Context, o options, manifests []manifest, stdout *
 
 	var err error
 	if o.replicas > 0 {
-		err = runReplicas(ctx, o, manifests, out)
+		err = onServer(ctx, out, func(server *kubeapi.Server, dir string) error {
+			return runReplicas(ctx, server, dir, o, manifests, out)
+		})
 	} else {
-		b := newBoard(out, sizeOf(stdout), manifests, o.interval, contenders(o.load))
-		err = run(ctx, o, manifests, b)
+		err = run(ctx, o, manifests, newBoard(out, sizeOf(stdout), o.interval, contenders(o.load)))
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		fmt.Fprintln(out, "\ninterrupted, all is stopped and removed")
@@ -161,7 +159,7 @@ func parseFlags(args []string, out io.Writer) (o options, err error) {
 	// Not flag.CommandLine: controller-runtime puts a -kubeconfig of its own there.
 	flags := flag.NewFlagSet("promotion", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&o.from, "f", "", "`file` of manifests, a directory of them, or - for standard input, read as by kubectl apply -f, but complete or not at all; no URLs (default: the ones shipped with this example)")
+	flags.StringVar(&o.from, "f", "", "`file` of manifests, a directory of them, or - for standard input, read by kubectl's library and checked by the API server, which refuses unknown fields: all of them are run, or none (default: the ones shipped with this example)")
 	o.interval = 5 * time.Second
 	flags.Func("interval", "how often the controllers look at a promotion whatever happens, as a `duration` such as 5s or 5m; stands for the 5m of a real controller (default 5s)", func(text string) (err error) {
 		if o.interval, err = time.ParseDuration(text); err != nil {

@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/requeue-go/requeue/examples/promotion/audit"
@@ -34,34 +32,15 @@ var election = controller.Election{Lease: 3 * time.Second, Renew: 2 * time.Secon
 var parts = map[string]process.Part{"controller": process.RunController}
 
 // runReplicas runs the controller in several processes, and kills the leading one.
-func runReplicas(ctx context.Context, o options, manifests []manifest, out io.Writer) (err error) {
-	// Made here, as the processes remove it if this one is killed.
-	dir, err := os.MkdirTemp("", "promotion-") // mode 0700
-	if err != nil {
+// They remove the directory if this process is killed.
+func runReplicas(ctx context.Context, server *kubeapi.Server, dir string, o options, manifests []manifest, out io.Writer) (err error) {
+	if err := validate(ctx, server.Config, replicasNamespace, manifests); err != nil {
 		return err
-	}
-	defer func() { err = cleanedUp(err, os.RemoveAll(dir)) }()
-	fmt.Fprint(out, "starting etcd and a Kubernetes API server in this process ... ")
-	begin := time.Now()
-	server, err := kubeapi.StartIn(ctx, dir, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { err = cleanedUp(err, server.Stop()) }()
-	for _, crd := range []*apiextensionsv1.CustomResourceDefinition{v1alpha1.CRD(), kubeapi.LeaseCRD()} {
-		if err := kubeapi.InstallCRD(ctx, server.Config, crd); err != nil {
-			return err
-		}
-		if err := server.SkipEstablishingDelay(ctx, crd.Name); err != nil {
-			return err
-		}
 	}
 	kubeconfig := filepath.Join(dir, "kubeconfig")
 	if err := server.WriteKubeconfig(kubeconfig); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "ready after %v at %s\n", time.Since(begin).Round(time.Millisecond), server.Config.Host)
-
 	f := newFailover(out, manifests)
 	ctx, cancel := context.WithCancelCause(ctx)
 	var tasks sync.WaitGroup

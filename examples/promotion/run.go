@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -27,27 +29,40 @@ import (
 	"github.com/requeue-go/requeue/examples/promotion/v1alpha1"
 )
 
-// run runs the demo, in this process or on a cluster.
-func run(ctx context.Context, o options, manifests []manifest, b *board) (err error) {
-	if o.kubeconfig != "" {
-		return runOn(ctx, o, manifests, b)
+// onServer calls use with an API server in this process, and with a directory of its own.
+func onServer(ctx context.Context, out io.Writer, use func(server *kubeapi.Server, dir string) error) (err error) {
+	dir, err := os.MkdirTemp("", "promotion-") // mode 0700
+	if err != nil {
+		return err
 	}
-	fmt.Fprint(b.out, "starting etcd and a Kubernetes API server in this process ... ")
+	defer func() { err = cleanedUp(err, os.RemoveAll(dir)) }()
+	fmt.Fprint(out, "starting etcd and a Kubernetes API server in this process ... ")
 	begin := time.Now()
-	server, err := kubeapi.Start(ctx)
+	server, err := kubeapi.StartIn(ctx, dir, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { err = cleanedUp(err, server.Stop()) }()
-	crd := v1alpha1.CRD()
-	if err := kubeapi.InstallCRD(ctx, server.Config, crd); err != nil {
-		return err
+	for _, crd := range []*apiextensionsv1.CustomResourceDefinition{v1alpha1.CRD(), kubeapi.LeaseCRD()} {
+		if err := kubeapi.InstallCRD(ctx, server.Config, crd); err != nil {
+			return err
+		}
+		if err := server.SkipEstablishingDelay(ctx, crd.Name); err != nil {
+			return err
+		}
 	}
-	if err := server.SkipEstablishingDelay(ctx, crd.Name); err != nil {
-		return err
+	fmt.Fprintf(out, "ready after %v at %s\n", round(time.Since(begin)), server.Config.Host)
+	return use(server, dir)
+}
+
+// run runs the demo, in this process or on a cluster.
+func run(ctx context.Context, o options, manifests []manifest, b *board) error {
+	if o.kubeconfig != "" {
+		return runOn(ctx, o, manifests, b)
 	}
-	fmt.Fprintf(b.out, "ready after %v at %s\n", time.Since(begin).Round(time.Millisecond), server.Config.Host)
-	return race(ctx, server.Config, manifests, o.load, b)
+	return onServer(ctx, b.out, func(server *kubeapi.Server, _ string) error {
+		return race(ctx, server.Config, manifests, o.load, b)
+	})
 }
 
 // runOn runs the demo on a cluster that is not this program's.
@@ -133,6 +148,9 @@ const grace = 10 * time.Second
 // race runs the controllers until each has failed every promotion that has a
 // timeout.
 func race(ctx context.Context, cfg *rest.Config, manifests []manifest, load bool, b *board) error {
+	if err := validate(ctx, cfg, b.contenders[0].namespace, manifests); err != nil {
+		return err
+	}
 	var extra ballast
 	settings := ctrl.Options{MaxConcurrentReconciles: workers}
 	if load {
@@ -163,7 +181,7 @@ func race(ctx context.Context, cfg *rest.Config, manifests []manifest, load bool
 	if err != nil {
 		return err
 	}
-	b.start(load)
+	b.start(manifests, load)
 	// The ballast last, so that the promotions have started when the backlog begins.
 	for _, m := range append(slices.Clip(manifests), extra.manifests()...) {
 		for _, c := range b.contenders {
