@@ -63,15 +63,36 @@ func (b *board) start(manifests []manifest, load bool) {
 	}
 	slices.SortStableFunc(b.rows, func(x, y row) int { return cmp.Compare(x.timeout, y.timeout) })
 	b.begin = time.Now()
-	fmt.Fprintf(b.out, "%d promotions for each controller, poll interval %v; this takes up to %v\n",
-		len(b.rows), b.interval, b.length(load))
-	if !load {
-		fmt.Fprintln(b.out)
-	} else {
+	fmt.Fprintf(b.out, "%s for each controller, poll interval %v; this takes up to %v\n",
+		promotions(len(b.rows)), b.interval, b.length(load))
+	if load {
 		extra := ballastFor(b.interval)
-		fmt.Fprintf(b.out, "and %d more to keep its %d workers busy: %v a look, 167 %% of what they can do\n\n",
+		fmt.Fprintf(b.out, "and %d more to keep its %d workers busy: %v a look, 167 %% of what they can do\n",
 			extra.promotions, workersAtLoad, round(extra.look))
 	}
+	fmt.Fprintln(b.out, notes(manifests))
+}
+
+// notes says what the timeouts are counted from, and names the promotions without one.
+func notes(manifests []manifest) string {
+	text := "startedAt has whole seconds, so a timeout may seem to end up to 1s early\n"
+	var none []string
+	for _, m := range manifests {
+		if m.timeout <= 0 {
+			none = append(none, m.name)
+		}
+	}
+	if none != nil {
+		text += "without a timeout: " + strings.Join(none, ", ") + "\n"
+	}
+	return text
+}
+
+func promotions(n int) string {
+	if n == 1 {
+		return "1 promotion"
+	}
+	return fmt.Sprintf("%d promotions", n)
 }
 
 // length is how long a run takes at most: until the poll after the last deadline,
@@ -103,7 +124,7 @@ func (b *board) observe(contender int, e controller.Event) {
 	}
 	cell.late = e.Late
 	if b.size == nil {
-		fmt.Fprintf(b.out, "%7.3fs  %-20s timeout %-5v %-15s failed %v late\n",
+		fmt.Fprintf(b.out, "%7.3fs  %-18s timeout %-5v %-14s timed out %v late\n",
 			time.Since(b.begin).Seconds(), e.Name, b.rows[i].timeout, b.contenders[contender].title, round(e.Late))
 	}
 	if b.open--; b.open == 0 {
@@ -136,25 +157,31 @@ func (b *board) watch(ctx context.Context) {
 	b.draw(width, math.MaxInt) // all rows, once
 }
 
-// draw draws the table in place of the one on the screen.
+// draw draws the table in place of the one on the screen. What does not fit ends in "…".
 func (b *board) draw(width, height int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	const timeout, text = 8, 14 // the widths of a timeout, and of a cell without its bar
+	n := len(b.contenders)
 	name := len("PROMOTION")
 	for _, r := range b.rows {
 		name = max(name, len(r.name))
 	}
-	head := fmt.Sprintf("%-*s %-8s", name, "PROMOTION", "TIMEOUT")
-	// Of a bar as long as the interval; less where there is a third column.
-	bar := 32 / len(b.contenders)
+	name = max(min(name, width-timeout-n*(text+2)-1), len("PROMOTION"))
+	// Of a bar as long as the interval; none where there is hardly any room.
+	bar := min((width-name-timeout-1)/n-2-text, 16)
+	if bar < 4 {
+		bar = 0
+	}
+	head := fmt.Sprintf("%-*s %-*s", name, "PROMOTION", timeout, "TIMEOUT")
 	for _, c := range b.contenders {
-		head += fmt.Sprintf("  %-*s", bar+14, strings.ToUpper(c.title))
+		head += fmt.Sprintf("  %-*s", text+bar, strings.ToUpper(c.title))
 	}
 	lines := []string{head}
 	for _, r := range b.rows {
-		line := fmt.Sprintf("%-*s %-8s", name, r.name, timeoutText(r.timeout))
+		line := fmt.Sprintf("%-*s %-*s", name, cut(r.name, name), timeout, timeoutText(r.timeout))
 		for _, c := range r.cells {
-			line += fmt.Sprintf("  %-*s", bar+14, b.cellText(c, bar))
+			line += fmt.Sprintf("  %-*s", text+bar, b.cellText(c, bar))
 		}
 		lines = append(lines, line)
 	}
@@ -162,26 +189,35 @@ func (b *board) draw(width, height int) {
 		shown := max(height-2, 1)
 		lines = append(lines[:shown], fmt.Sprintf("... and %d more", len(lines)-shown))
 	}
-	var text strings.Builder
+	var screen strings.Builder
 	if b.drawn > 0 {
-		fmt.Fprintf(&text, "\x1b[%dA", b.drawn)
+		fmt.Fprintf(&screen, "\x1b[%dA", b.drawn)
 	}
 	for _, line := range lines {
-		if runes := []rune(line); len(runes) > width {
-			line = string(runes[:width])
-		}
-		fmt.Fprintf(&text, "\x1b[2K%s\n", line)
+		fmt.Fprintf(&screen, "\x1b[2K%s\n", cut(strings.TrimRight(line, " "), width))
 	}
 	b.drawn = len(lines)
-	fmt.Fprint(b.out, text.String())
+	fmt.Fprint(b.out, screen.String())
+}
+
+// cut shortens a text that is wider, and shows that it did.
+func cut(text string, width int) string {
+	if runes := []rune(text); len(runes) > width {
+		return string(runes[:max(width-1, 0)]) + "…"
+	}
+	return text
 }
 
 func (b *board) cellText(c cell, bar int) string {
 	if c.phase != v1alpha1.PhaseFailed {
 		return strings.ToLower(c.phase)
 	}
-	n := int(min(max(float64(c.late)/float64(b.interval), 0), 1) * float64(bar))
-	return fmt.Sprintf("%-12s %s", round(c.late).String()+" late", strings.Repeat("█", n)+"▏")
+	late := round(c.late).String() + " late"
+	if bar == 0 {
+		return late
+	}
+	n := int(min(max(float64(c.late)/float64(b.interval), 0), 1) * float64(bar-1))
+	return fmt.Sprintf("%-13s %s", late, strings.Repeat("█", n)+"▏")
 }
 
 // summary prints how the contenders did and returns how many promotions were to
@@ -203,15 +239,15 @@ func (b *board) summary() (missed int) {
 		}
 	}
 	line := func(title string, value func(i int) string) {
-		fmt.Fprintf(b.out, "%-24s", title)
+		text := fmt.Sprintf("%-12s", title)
 		for i := range b.contenders {
-			fmt.Fprintf(b.out, "  %-16s", value(i))
+			text += fmt.Sprintf("  %-16s", value(i))
 		}
-		fmt.Fprintln(b.out)
+		fmt.Fprintln(b.out, strings.TrimRight(text, " "))
 	}
 	fmt.Fprintln(b.out)
 	line("", func(i int) string { return b.contenders[i].title })
-	line("failed at their timeout", func(i int) string { return fmt.Sprintf("%d of %d", failed[i], due[i]) })
+	line("timed out", func(i int) string { return fmt.Sprintf("%d of %d", failed[i], due[i]) })
 	line("late, p50", func(i int) string { return quantile(late[i], 0.5) })
 	line("late, max", func(i int) string { return quantile(late[i], 1) })
 	line("reconciles", func(i int) string { return fmt.Sprint(b.reconciles[i]) })

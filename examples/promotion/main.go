@@ -1,8 +1,8 @@
 // Command promotion runs a controller-runtime controller for Promotions, in the
 // shape of Kargo's, twice on the same Kubernetes API server: once polling at a
 // fixed interval and once with requeue; with -load a third time with deadlinequeue.
-// No step that has a timeout ever finishes by itself, so each has to be failed when
-// its timeout is over, and the command shows how late each controller is.
+// No step that has a timeout ever finishes by itself, so each has to time out, and the
+// command shows how late it does under each controller.
 //
 // With -replicas the controller runs in several processes instead, one of which leads,
 // and that one is killed.
@@ -31,7 +31,7 @@ import (
 const usage = `Usage: promotion [flags]
 
 Runs promotions whose steps wait for something that never comes, under two
-controllers on one Kubernetes API server, and shows how late each fails them:
+controllers on one Kubernetes API server, and shows how late each has them time out:
 
   fixed interval   looks at every promotion again after -interval, as most
                    controllers do
@@ -44,10 +44,11 @@ leading one (kill -9) when half of the timeouts are over, and shows who takes ov
 how late those are that were due in between: up to the Lease and two tries to get it.
 What coordinates the processes is Kubernetes (a Lease, the watch, the status with its
 resourceVersion), and nothing of requeue or deadlinequeue: the next leader reads when each
-step has started. A watch of the API server counts how often each is failed, and the exit
-code is 1 if one is lost, failed twice, or failed early.
+step has started. A watch of the API server counts how often each times out, and the exit
+code is 1 if one is lost, times out twice, or too early.
 
-The exit code after Ctrl-C is 130.
+A startedAt has whole seconds, so a timeout may seem to end up to 1s early. The exit code
+after Ctrl-C is 130.
 
 Flags:
 `
@@ -171,7 +172,7 @@ func parseFlags(args []string, out io.Writer) (o options, err error) {
 	flags.IntVar(&o.replicas, "replicas", 0, fmt.Sprintf("run the controller in `n` processes, 2 to %d, with leader election, and kill the one that leads", mostReplicas))
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "run on the cluster of this kubeconfig `file` instead of an API server in this process")
 	flags.BoolVar(&o.yes, "yes", false, "with -kubeconfig: go on and install what is needed there; all of it is removed at the end")
-	flags.BoolVar(&o.verbose, "v", false, "show the logs of the API server and of controller-runtime on standard error")
+	flags.BoolVar(&o.verbose, "v", false, "show the logs of the API server, client-go and controller-runtime on standard error")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fmt.Fprint(out, usage)

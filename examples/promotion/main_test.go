@@ -142,7 +142,7 @@ func TestCommand_onACluster(t *testing.T) {
 		code, out, complaint := runCommand(t, input, append(args, "-yes")...)
 		require.Equal(t, 0, code, complaint)
 		assert.Contains(t, out, "CustomResourceDefinition  promotions.kargo.akuity.io")
-		assert.Contains(t, out, "failed at their timeout   1 of 1            1 of 1")
+		assert.Contains(t, out, "timed out     1 of 1            1 of 1\n")
 		assert.True(t, gone(), "removed")
 	}
 }
@@ -163,8 +163,9 @@ func TestCommand_embedded(t *testing.T) {
 	assert.Equal(t, 0, code)
 	text, err := os.ReadFile(out)
 	require.NoError(t, err)
-	assert.Regexp(t, `(?m)^ +\d\.\d{3}s  short +timeout 1s +requeue +failed \d+ms late$`, string(text))
-	assert.Contains(t, string(text), "failed at their timeout   1 of 1            1 of 1")
+	assert.Regexp(t, `(?m)^ +\d\.\d{3}s  short +timeout 1s +requeue +timed out \d+ms late$`, string(text))
+	assert.Contains(t, string(text), "1 promotion for each controller")
+	assert.Contains(t, string(text), "timed out     1 of 1            1 of 1\n")
 	left, err := os.ReadDir(tmp)
 	require.NoError(t, err)
 	assert.Len(t, left, 1, "the output and nothing else")
@@ -177,7 +178,7 @@ func TestCommand_load(t *testing.T) {
 	code, out, complaint := runCommand(t, document("short", "timeout: 2s"), "-f", "-", "-interval", "1s", "-load")
 	require.Equal(t, 0, code, complaint)
 	assert.Contains(t, out, "and 33 more to keep its 2 workers busy: 101ms a look, 167 % of what they can do")
-	assert.Regexp(t, `failed at their timeout +1 of 1 +1 of 1 +1 of 1 `, out)
+	assert.Regexp(t, `timed out +1 of 1 +1 of 1 +1 of 1\n`, out)
 }
 
 // The replicas from start to end: the promotions are failed by the first leader and by the
@@ -190,8 +191,10 @@ func TestCommand_replicas(t *testing.T) {
 	code, out, complaint := runCommand(t, document("first", "timeout: 1s")+document("gap", "timeout: 2s")+document("none", ""),
 		"-f", "-", "-interval", "1s", "-replicas", "2")
 	require.Equal(t, 0, code, complaint)
-	assert.Regexp(t, `(?s)replica-(\d) .* leads.* first .* kill -9 of replica-.* gap .* failed `, out)
-	assert.Regexp(t, `(?m)^failed exactly once and in time +1 of 1 +1 of 1$`, out)
+	assert.Regexp(t, `(?s)replica-(\d) .* leads.* first .* kill -9 of replica-.* gap .* timed out `, out)
+	assert.Contains(t, out, "3 promotions; the leader")
+	assert.Contains(t, out, "\nwithout a timeout: none\n")
+	assert.Regexp(t, `(?m)^timed out exactly once +1 of 1 +1 of 1$`, out)
 	left, err := os.ReadDir(os.TempDir())
 	require.NoError(t, err)
 	assert.Empty(t, left)
@@ -206,7 +209,7 @@ func TestRunReplicas_interrupted(t *testing.T) {
 	manifests, err := parseManifests("test", []byte(document("long", "timeout: 1h")))
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
-	out := &cancelWriter{failing{io.Discard, "this takes up to"}, cancel}
+	out := &cancelWriter{failing{io.Discard, "takes up to"}, cancel}
 	err = onServer(ctx, out, func(server *kubeapi.Server, dir string) error {
 		return runReplicas(ctx, server, dir, options{interval: time.Hour, replicas: 2}, manifests, out)
 	})
@@ -232,8 +235,8 @@ func TestFailover_summary(t *testing.T) {
 		f.audit.Observe(p, begin.Add(3*time.Second))
 	}
 	assert.Equal(t, 2, f.summary())
-	assert.Regexp(t, `(?m)^failed exactly once and in time +1 of 3 +0 of 0$`, out.String())
-	assert.Regexp(t, `(?m)^lost, failed twice, failed early +1, 1, 0 +0, 0, 0$`, out.String())
+	assert.Regexp(t, `(?m)^timed out exactly once +1 of 3 +0 of 0$`, out.String())
+	assert.Regexp(t, `(?m)^lost, timed out twice, too early +1, 1, 0 +0, 0, 0$`, out.String())
 }
 
 func TestBallastFor(t *testing.T) {
@@ -320,7 +323,7 @@ func TestCommand_exitCodes(t *testing.T) {
 		assert.Equal(t, 1, code)
 		assert.Equal(t, `promotion: standard input: document 2: bad: Promotion in version "v1alpha1" cannot be handled as a Promotion: `+
 			`strict decoding error: unknown field "spec.steps[0].retry.timeOut"`+"\n", complaint)
-		assert.NotContains(t, out, "this takes up to", "all or nothing")
+		assert.NotContains(t, out, "takes up to", "all or nothing")
 	}
 }
 

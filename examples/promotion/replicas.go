@@ -139,7 +139,7 @@ func (f *failover) see(e audit.Entry) {
 	if e.WritesAfter > 0 {
 		again = ", and is written again"
 	}
-	f.say("%-20s timeout %-5v failed %v late%s", e.Name, f.due[e.Name], round(e.Late()), again)
+	f.say("%-18s timeout %-5v timed out %v late%s", e.Name, f.due[e.Name], round(e.Late()), again)
 }
 
 // wake lets until look again.
@@ -189,8 +189,8 @@ func (f *failover) run(ctx context.Context, cfg *rest.Config, interval time.Dura
 		length = max(length, timeout)
 	}
 	length = min(length, math.MaxInt64/2) + election.Takeover() // no overflow
-	fmt.Fprintf(f.out, "%d promotions; the leader, by a Lease of %v, is killed halfway; this takes up to %v\n\n",
-		len(f.manifests), election.Lease, round(length))
+	fmt.Fprintf(f.out, "%s; the leader (Lease of %v) is killed halfway; it takes up to %v\n%s\n",
+		promotions(len(f.manifests)), election.Lease, round(length), notes(f.manifests))
 	for _, m := range f.manifests {
 		if err := objects.Create(ctx, m.copyFor(replicasNamespace)); err != nil {
 			return fmt.Errorf("create promotion %s: %w", m.name, err)
@@ -216,7 +216,7 @@ func (f *failover) run(ctx context.Context, cfg *rest.Config, interval time.Dura
 		return waiting
 	}
 	if wrong := f.summary(); wrong > 0 {
-		return errors.Join(fmt.Errorf("%d promotions were not failed exactly once and in time", wrong), waiting)
+		return errors.Join(fmt.Errorf("%s not timed out exactly once", promotions(wrong)), waiting)
 	}
 	return waiting
 }
@@ -259,16 +259,16 @@ func (f *failover) summary() (wrong int) {
 	}
 	gap, other := audit.CountOf(inGap), audit.CountOf(others)
 	line := func(title string, value func(audit.Count) string) {
-		fmt.Fprintf(f.out, "%-36s  %-16s  %s\n", title, value(gap), value(other))
+		fmt.Fprintf(f.out, "%-32s  %-16s  %s\n", title, value(gap), value(other))
 	}
 	late := func(q float64) func(audit.Count) string {
 		return func(c audit.Count) string { return quantile(c.Late, q) }
 	}
-	fmt.Fprintf(f.out, "\n%-36s  %-16s  %s\n", "", "due in the gap", "others")
-	line("failed exactly once and in time", func(c audit.Count) string { return fmt.Sprintf("%d of %d", c.Met, c.Due) })
-	line("lost, failed twice, failed early", func(c audit.Count) string { return fmt.Sprintf("%d, %d, %d", c.Lost, c.Doubled, c.Early) })
+	fmt.Fprintf(f.out, "\n%-32s  %-16s  %s\n", "", "due in the gap", "others")
+	line("timed out exactly once", func(c audit.Count) string { return fmt.Sprintf("%d of %d", c.Met, c.Due) })
+	line("lost, timed out twice, too early", func(c audit.Count) string { return fmt.Sprintf("%d, %d, %d", c.Lost, c.Doubled, c.Early) })
 	line("late, p50", late(0.5))
 	line("late, max", late(1))
-	fmt.Fprintf(f.out, "%-36s  %v\n", "the most a takeover takes", round(election.Takeover()))
+	fmt.Fprintf(f.out, "%-32s  %v\n", "the most a takeover takes", round(election.Takeover()))
 	return gap.Wrong() + other.Wrong() + len(f.due) - gap.Due - other.Due
 }

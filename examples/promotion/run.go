@@ -51,7 +51,7 @@ func onServer(ctx context.Context, out io.Writer, use func(server *kubeapi.Serve
 			return err
 		}
 	}
-	fmt.Fprintf(out, "ready after %v at %s\n", round(time.Since(begin)), server.Config.Host)
+	fmt.Fprintf(out, "ready in %v\n", round(time.Since(begin)))
 	return use(server, dir)
 }
 
@@ -195,7 +195,7 @@ func race(ctx context.Context, cfg *rest.Config, manifests []manifest, load bool
 	defer stopTimer()
 	b.watch(ctx)
 	if missed := b.summary(); missed > 0 {
-		return fmt.Errorf("%d promotions were not failed at all: %w", missed, context.Cause(ctx))
+		return fmt.Errorf("%s not timed out: %w", promotions(missed), context.Cause(ctx))
 	}
 	return nil
 }

@@ -155,8 +155,8 @@ func TestSpreadOf(t *testing.T) {
 }
 
 func TestDemo_showsTwoPromotions(t *testing.T) {
-	d := demo{"starting\n\n 1s  a  timeout 1s  requeue  failed 1ms late\n 2s  b  timeout 2s  requeue  failed 2ms late\n" +
-		" 3s  c  timeout 2s  requeue  failed 3ms late\n 5s  a  timeout 1s  fixed interval  failed 4s late\n\nlate, p50   2s\n"}
-	assert.Equal(t, "\n\n```\nstarting\n\n 1s  a  timeout 1s  requeue  failed 1ms late\n 2s  b  timeout 2s  requeue  failed 2ms late\n"+
-		" 5s  a  timeout 1s  fixed interval  failed 4s late\n\nlate, p50   2s\n```\n\n", d.show().values["output"])
+	d := demo{"starting\n\n 1s  a  timeout 1s  requeue  timed out 1ms late\n 2s  b  timeout 2s  requeue  timed out 2ms late\n" +
+		" 3s  c  timeout 2s  requeue  timed out 3ms late\n 5s  a  timeout 1s  fixed interval  timed out 4s late\n\nlate, p50   2s\n"}
+	assert.Equal(t, "\n\n```\nstarting\n\n 1s  a  timeout 1s  requeue  timed out 1ms late\n 2s  b  timeout 2s  requeue  timed out 2ms late\n"+
+		" 5s  a  timeout 1s  fixed interval  timed out 4s late\n\nlate, p50   2s\n```\n\n", d.show().values["output"])
 }
