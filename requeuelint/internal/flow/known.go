@@ -132,7 +132,31 @@ func (p *Program) truth(v ssa.Value, truth bool) Formula {
 }
 
 // When is when a boolean has a value.
-func (p *Program) When(v ssa.Value, truth bool) Formula { return p.when(v, truth, 0) }
+func (p *Program) When(v ssa.Value, truth bool) Formula {
+	return p.once(asked{v, truth, false}, func() Formula { return p.when(v, truth, 0) })
+}
+
+// asked is what When and NilWhen are asked.
+type asked struct {
+	v          ssa.Value
+	truth, isNil bool
+}
+
+// once keeps the answer for a variable that is assigned in branches. One depends on the one
+// before it in two ways, by its value and by the test of it, so without this a chain of
+// them, as if err == nil { err = f() }, takes twice as long with each.
+func (p *Program) once(q asked, answer func() Formula) Formula {
+	if _, ok := q.v.(*ssa.Phi); !ok {
+		return answer()
+	}
+	if f, ok := p.answers[q]; ok {
+		return f
+	}
+	p.answers[q] = always // of itself it says nothing
+	f := answer()
+	p.answers[q] = f
+	return f
+}
 
 func (p *Program) when(v ssa.Value, truth bool, depth int) Formula {
 	if b, ok := constBool(v); ok {
@@ -336,7 +360,9 @@ func (p *Program) uses(v *ssa.Call) (all []*Atom) {
 }
 
 // NilWhen is when a pointer or an interface is nil, or is not.
-func (p *Program) NilWhen(v ssa.Value, truth bool) Formula { return p.nilWhen(v, truth, 0) }
+func (p *Program) NilWhen(v ssa.Value, truth bool) Formula {
+	return p.once(asked{v, truth, true}, func() Formula { return p.nilWhen(v, truth, 0) })
+}
 
 func (p *Program) nilWhen(v ssa.Value, truth bool, depth int) Formula {
 	never := func() Formula {

@@ -48,6 +48,7 @@ type Program struct {
 	memories  map[*Atom][]definition
 	known     map[*ssa.BasicBlock]Known
 	locals    map[*ssa.BasicBlock]Formula
+	answers   map[asked]Formula
 	getters   map[*Atom]*ssa.Call // methods that give the same each time, with one of their calls
 	instances map[*ssa.Call][]returned
 	summaries map[*ssa.Function]*Summary
@@ -73,6 +74,7 @@ func New(pass *analysis.Pass, others []string) *Program {
 		memories:  map[*Atom][]definition{},
 		known:     map[*ssa.BasicBlock]Known{},
 		locals:    map[*ssa.BasicBlock]Formula{},
+		answers:   map[asked]Formula{},
 		getters:   map[*Atom]*ssa.Call{},
 		instances: map[*ssa.Call][]returned{},
 		summaries: map[*ssa.Function]*Summary{},
