@@ -2,7 +2,6 @@ package requeuetest
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
 	"time"
 
@@ -22,61 +21,56 @@ const (
 // it is copied into obj before acted is called. A nil acted waits until the object is deleted.
 func (w *World) ActedBy(obj client.Object, deadline time.Time, tolerance time.Duration, acted func() bool) {
 	w.t.Helper()
-	key := w.keyOf(obj)
-	read := 0 // so many versions
-	var gone time.Time
-	next := func() (at time.Time, ok bool, changed <-chan struct{}) {
-		w.mu.Lock()
-		versions := w.history[key][read:]
-		changed = w.changed
-		w.mu.Unlock()
-		for _, v := range versions {
-			read++
-			if v.obj == nil {
-				if gone = v.at; acted == nil {
-					return v.at, true, changed
-				}
-				continue
-			}
-			reflect.ValueOf(obj).Elem().Set(reflect.ValueOf(v.obj.DeepCopyObject()).Elem())
-			if acted != nil && acted() {
-				return v.at, true, changed
-			}
-		}
-		return time.Time{}, false, changed
-	}
-
-	w.mu.Lock()
-	known := w.history[key] != nil
-	w.mu.Unlock()
-	if !known {
-		w.t.Fatalf("requeuetest: there is no %s at %s; want it in Options.Objects, or created by World.Client or the controller", w.nameOf(obj), w.at(time.Now()))
-	}
+	w.settle()
+	key, limit := w.keyOf(obj), deadline.Add(tolerance)
 	what := "acted on"
 	if acted == nil {
 		what = "deleted"
 	}
-	limit := deadline.Add(tolerance)
-	for _, until := range []time.Time{limit, limit.Add(patience)} {
-		enough := len(w.Timeline(obj)) + patienceLooks
-		for {
-			at, ok, changed := next()
-			if ok {
-				w.judge(obj, what, deadline, tolerance, at)
+	var begin, gone time.Time
+	for read := 0; ; {
+		w.mu.Lock()
+		changes, changed := w.history[read:], w.changed
+		w.mu.Unlock()
+		read += len(changes)
+		for _, c := range changes {
+			if c.key != key {
+				continue
+			}
+			if begin.IsZero() {
+				begin = c.at
+			}
+			done := acted == nil && c.gone
+			if c.gone {
+				gone = c.at
+			} else {
+				c.into(obj)
+				done = acted != nil && acted()
+			}
+			if !done {
+				continue
+			}
+			late, side, want := c.at.Sub(deadline), "after", "that"
+			if late < 0 {
+				side, want = "before", "that at the deadline or"
+			} else if late <= tolerance {
 				return
 			}
-			wait := time.Until(until)
-			if wait < 0 || until.After(limit) && len(w.Timeline(obj)) > enough {
-				break
-			}
-			timer := time.NewTimer(wait + 1) // what happens at that instant is seen, too
-			select {
-			case <-changed:
-			case <-timer.C:
-			}
-			timer.Stop()
-			w.settle()
+			w.t.Fatalf("requeuetest: %s was %s at %s, %v %s its deadline at %s: want %s at most %v after it\n%s",
+				w.nameOf(obj), what, w.at(c.at), late.Abs(), side, w.at(deadline), want, tolerance, w.story(obj, deadline, c.at))
 		}
+		if begin.IsZero() {
+			w.fatalUnknown(obj)
+		}
+		left := time.Until(limit.Add(patience))
+		if looks := w.Timeline(obj); left < 0 || len(looks) > patienceLooks && looks[len(looks)-patienceLooks].At.After(limit) {
+			break
+		}
+		select {
+		case <-changed:
+		case <-time.After(left + 1): // what happens at that instant is seen, too
+		}
+		w.settle()
 	}
 	what = "was not " + what
 	if acted != nil && !gone.IsZero() {
@@ -86,46 +80,30 @@ func (w *World) ActedBy(obj client.Object, deadline time.Time, tolerance time.Du
 		w.nameOf(obj), what, w.at(time.Now()), time.Since(deadline).Truncate(time.Second), w.at(deadline), tolerance, w.story(obj, deadline, time.Now()))
 }
 
-// judge fails the test if the object was acted on too early or too late.
-func (w *World) judge(obj client.Object, what string, deadline time.Time, tolerance time.Duration, at time.Time) {
+func (w *World) fatalUnknown(obj client.Object) {
 	w.t.Helper()
-	late := at.Sub(deadline)
-	switch {
-	case late < 0:
-		w.t.Fatalf("requeuetest: %s was %s at %s, %v before its deadline at %s: want that at the deadline or at most %v after it\n%s",
-			w.nameOf(obj), what, w.at(at), -late, w.at(deadline), tolerance, w.story(obj, deadline, at))
-	case late > tolerance:
-		w.t.Fatalf("requeuetest: %s was %s at %s, %v after its deadline at %s: want that at most %v after it\n%s",
-			w.nameOf(obj), what, w.at(at), late, w.at(deadline), tolerance, w.story(obj, deadline, at))
-	}
+	w.t.Fatalf("requeuetest: there is no %s at %s; want it in Options.Objects, or created by World.Client or the controller", w.nameOf(obj), w.at(time.Now()))
 }
 
 // story tells what happened about a deadline.
 func (w *World) story(obj client.Object, deadline, until time.Time) string {
 	looks := w.Timeline(obj)
-	last := -1 // look before the deadline
-	for i, l := range looks {
-		if l.At.Before(deadline) {
-			last = i
-		}
+	next := 0 // the first look that is not before the deadline
+	for next < len(looks) && looks[next].At.Before(deadline) {
+		next++
 	}
-	var out strings.Builder
-	if last < 0 {
-		fmt.Fprintf(&out, "nothing looked at it before its deadline; ")
-	} else {
-		l := looks[last]
-		fmt.Fprintf(&out, "the last look before the deadline, at %s, ended in: %s; ", w.at(l.At), l.outcome())
+	out := "nothing looked at it before its deadline; "
+	if next > 0 {
+		out = fmt.Sprintf("the last look before the deadline, at %s, ended in: %s; ", w.at(looks[next-1].At), looks[next-1].outcome())
 	}
-	if last+1 < len(looks) && !looks[last+1].At.After(until) {
-		next := looks[last+1]
-		fmt.Fprintf(&out, "the next one was at %s (%s)", w.at(next.At), next.Cause)
-		if after := len(looks) - last - 1; after > 1 {
-			fmt.Fprintf(&out, ", the first of %d", after)
-		}
-	} else {
-		fmt.Fprintf(&out, "nothing has looked at it since")
+	if next == len(looks) || looks[next].At.After(until) {
+		return out + "nothing has looked at it since\n" + w.looksOf(looks)
 	}
-	return out.String() + "\n" + w.looksOf(looks)
+	out += fmt.Sprintf("the next one was at %s (%s)", w.at(looks[next].At), looks[next].Cause)
+	if after := len(looks) - next; after > 1 {
+		out += fmt.Sprintf(", the first of %d", after)
+	}
+	return out + "\n" + w.looksOf(looks)
 }
 
 // looksOf prints the last looks of an object.
@@ -142,37 +120,38 @@ func (w *World) looksOf(looks Timeline) string {
 // there until now, or until it was deleted. Call it while the object waits for something.
 func (w *World) NotLost(obj client.Object, longest time.Duration) {
 	w.t.Helper()
+	w.settle()
 	looks := w.Timeline(obj)
 	var from time.Time
 	until := time.Now()
 	w.mu.Lock()
-	for i, v := range w.history[w.keyOf(obj)] {
-		if i == 0 {
-			from = v.at
+	for _, c := range w.history {
+		if c.key != w.keyOf(obj) {
+			continue
 		}
-		if v.obj == nil {
-			until = v.at
+		if from.IsZero() {
+			from = c.at
+		}
+		if c.gone {
+			until = c.at
 		}
 	}
 	w.mu.Unlock()
 	if from.IsZero() {
-		w.t.Fatalf("requeuetest: there was no %s until %s; want it in Options.Objects, or created by World.Client or the controller", w.nameOf(obj), w.at(until))
+		w.fatalUnknown(obj)
 	}
 	why := "nothing has looked at it before"
-	for i := 0; i <= len(looks); i++ {
-		next := until
-		if i < len(looks) && looks[i].At.Before(until) {
-			next = looks[i].At
+	for _, l := range append(looks, Look{At: until}) {
+		next := l.At
+		if next.After(until) {
+			next = until
 		}
 		if alone := next.Sub(from); alone > longest {
 			w.t.Errorf("requeuetest: nothing looked at %s from %s to %s, for %v: want a look at least every %v\n%s\n%s",
 				w.nameOf(obj), w.at(from), w.at(next), alone, longest, why, w.looksOf(looks))
 			return
 		}
-		if i < len(looks) {
-			from = looks[i].At.Add(looks[i].Took)
-			why = fmt.Sprintf("the look at %s ended in: %s", w.at(looks[i].At), looks[i].outcome())
-		}
+		from, why = l.At.Add(l.Took), fmt.Sprintf("the look at %s ended in: %s", w.at(l.At), l.outcome())
 	}
 }
 
@@ -198,12 +177,6 @@ func (w *World) AtMost(obj client.Object, n int, span time.Duration) {
 
 // nameOf returns the kind and the name of an object.
 func (w *World) nameOf(obj client.Object) string {
-	kind := w.keyOf(obj).kind.Kind
-	if kind == "" {
-		kind = fmt.Sprintf("%T", obj)
-	}
-	if obj.GetNamespace() == "" {
-		return kind + " " + obj.GetName()
-	}
-	return kind + " " + obj.GetNamespace() + "/" + obj.GetName()
+	key := w.keyOf(obj)
+	return key.kind.Kind + " " + strings.TrimPrefix(key.name.String(), "/")
 }

@@ -128,26 +128,28 @@ type request = reconcile.Request
 //
 // controller-runtime has no hook for that, but the fields of its controller are exported:
 // the reconciler, what makes the queue, and the rate limiter.
-func (w *World) watchLooks(p *process, r manager.Runnable) (is bool, err error) {
+func (w *World) watchLooks(p *process, r manager.Runnable) error {
 	v := reflect.Indirect(reflect.ValueOf(r))
 	if _, ok := r.(interface{ GetLogger() logr.Logger }); !ok || v.Kind() != reflect.Struct {
-		return false, nil
+		return nil
 	}
 	s := &seen{w: w, p: p, keys: map[request]*wakings{}}
 	fields := []any{&s.inner, &s.newQueue, &s.limiter, &s.name}
 	for i, name := range []string{"Do", "NewQueue", "RateLimiter", "Name"} {
 		field, into := v.FieldByName(name), reflect.ValueOf(fields[i]).Elem()
 		if !field.IsValid() || !field.CanSet() || field.Type() != into.Type() {
-			return false, fmt.Errorf("requeuetest: %T cannot be watched; want a controller of controller-runtime for reconcile.Request", r)
+			return fmt.Errorf("requeuetest: %T cannot be watched; want a controller of controller-runtime for reconcile.Request", r)
 		}
 		into.Set(field)
 	}
 	v.FieldByName("Do").Set(reflect.ValueOf(s))
 	v.FieldByName("NewQueue").Set(reflect.ValueOf(s.NewQueue))
-	return true, nil
+	p.controllers++
+	return nil
 }
 
-// seen stands between a controller on one side and its reconciler and queue on the other.
+// seen stands between a controller on one side and its reconciler and queue on the other. It is
+// the reconciler and the queue of the controller.
 type seen struct {
 	w        *World
 	p        *process
@@ -155,6 +157,8 @@ type seen struct {
 	inner    reconcile.Reconciler
 	limiter  workqueue.TypedRateLimiter[request]
 	newQueue func(string, workqueue.TypedRateLimiter[request]) workqueue.TypedRateLimitingInterface[request]
+
+	workqueue.TypedRateLimitingInterface[request] // the queue of the controller, once that has started
 
 	mu   sync.Mutex
 	keys map[request]*wakings
@@ -168,9 +172,20 @@ type wakings struct {
 	retry time.Time // zero if there is none
 }
 
+// of calls f with what may wake an object.
+func (s *seen) of(key request, f func(*wakings)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.keys[key] == nil {
+		s.keys[key] = &wakings{}
+	}
+	f(s.keys[key])
+}
+
 // Reconcile implements reconcile.Reconciler.
 func (s *seen) Reconcile(ctx context.Context, key request) (result reconcile.Result, err error) {
-	look := Look{Controller: s.name, At: time.Now(), Cause: s.of(key).cause, start: s.w.start}
+	look := Look{Controller: s.name, At: time.Now(), start: s.w.start}
+	s.of(key, func(k *wakings) { look.Cause = k.cause })
 	panicked := true
 	defer func() {
 		look.Took, look.Result, look.Err = time.Since(look.At), result, err
@@ -188,72 +203,10 @@ func (s *seen) Reconcile(ctx context.Context, key request) (result reconcile.Res
 	return result, err
 }
 
-// of returns what may wake an object.
-func (s *seen) of(key request) wakings {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if k := s.keys[key]; k != nil {
-		return *k
-	}
-	return wakings{}
-}
-
-func (s *seen) change(key request, f func(*wakings)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.keys[key] == nil {
-		s.keys[key] = &wakings{}
-	}
-	f(s.keys[key])
-}
-
-// added notes that an object was added.
-func (s *seen) added(key request, o priorityqueue.AddOpts) {
-	s.change(key, func(k *wakings) {
-		switch {
-		case o.RateLimited:
-			k.retry = time.Now() // or later, as the limiter says
-		case o.After > 0:
-			if due := time.Now().Add(o.After); k.poll.IsZero() || due.Before(k.poll) {
-				k.poll = due
-			}
-		case k.event == "" || k.event == "resync":
-			if k.event = "event"; o.Priority != nil && *o.Priority < 0 {
-				k.event = "resync"
-			}
-		}
-	})
-}
-
-// handedOut notes what an object was handed out for.
-func (s *seen) handedOut(key request) {
-	s.change(key, func(k *wakings) {
-		now := time.Now()
-		over := func(t time.Time) bool { return !t.IsZero() && !t.After(now) }
-		switch {
-		case k.event != "":
-			k.cause = k.event
-		case over(k.poll):
-			k.cause = "poll"
-		case over(k.retry):
-			k.cause = "retry"
-		default:
-			k.cause = "queue"
-		}
-		k.event, k.retry = "", time.Time{}
-		if over(k.poll) {
-			k.poll = time.Time{}
-		}
-	})
-}
-
 // NewQueue makes the queue of the controller.
 func (s *seen) NewQueue(name string, _ workqueue.TypedRateLimiter[request]) workqueue.TypedRateLimitingInterface[request] {
-	q := s.newQueue(name, seenLimiter{s.limiter, s})
-	if q, ok := q.(priorityqueue.PriorityQueue[request]); ok {
-		return &seenPriorityQueue{q, s}
-	}
-	return &seenQueue{q, s}
+	s.TypedRateLimitingInterface = s.newQueue(name, seenLimiter{s.limiter, s})
+	return s
 }
 
 // seenLimiter notes how long a retry waits.
@@ -265,113 +218,104 @@ type seenLimiter struct {
 // When implements workqueue.TypedRateLimiter.
 func (l seenLimiter) When(key request) time.Duration {
 	wait := l.TypedRateLimiter.When(key)
-	l.s.change(key, func(k *wakings) { k.retry = time.Now().Add(wait) })
+	l.s.of(key, func(k *wakings) { k.retry = time.Now().Add(wait) })
 	return wait
 }
 
-// seenQueue notes what is added to a queue and handed out by it. While the process ends it keeps
-// everything from the queue: controller-runtime v0.23's would leave a goroutine behind that
-// hands an object to a worker who has left.
-type seenQueue struct {
-	workqueue.TypedRateLimitingInterface[request]
-	s *seen
-}
+// While the process ends, everything is kept from the queue: controller-runtime v0.23's would
+// leave a goroutine behind that hands an object to a worker who has left.
 
 // Add implements workqueue.TypedInterface.
-func (q *seenQueue) Add(key request) {
-	if q.s.p.ending.Load() {
-		return
-	}
-	q.s.added(key, priorityqueue.AddOpts{})
-	q.TypedRateLimitingInterface.Add(key)
-}
+func (s *seen) Add(key request) { s.AddWithOpts(priorityqueue.AddOpts{}, key) }
 
 // AddAfter implements workqueue.TypedDelayingInterface.
-func (q *seenQueue) AddAfter(key request, after time.Duration) {
-	if q.s.p.ending.Load() {
-		return
-	}
-	q.s.added(key, priorityqueue.AddOpts{After: after})
-	q.TypedRateLimitingInterface.AddAfter(key, after)
+func (s *seen) AddAfter(key request, d time.Duration) {
+	s.AddWithOpts(priorityqueue.AddOpts{After: d}, key)
 }
 
 // AddRateLimited implements workqueue.TypedRateLimitingInterface.
-func (q *seenQueue) AddRateLimited(key request) {
-	if q.s.p.ending.Load() {
-		return
-	}
-	q.s.added(key, priorityqueue.AddOpts{RateLimited: true})
-	q.TypedRateLimitingInterface.AddRateLimited(key)
+func (s *seen) AddRateLimited(key request) {
+	s.AddWithOpts(priorityqueue.AddOpts{RateLimited: true}, key)
 }
 
-// Get implements workqueue.TypedInterface.
-func (q *seenQueue) Get() (key request, shutdown bool) {
-	if q.s.p.ending.Load() {
-		return key, true
-	}
-	if key, shutdown = q.TypedRateLimitingInterface.Get(); !shutdown {
-		q.s.handedOut(key)
-	}
-	return key, shutdown
-}
-
-// Done implements workqueue.TypedInterface.
-func (q *seenQueue) Done(key request) {
-	if !q.s.p.ending.Load() {
-		q.TypedRateLimitingInterface.Done(key)
-	}
-}
-
-// seenPriorityQueue is a seenQueue that knows priorities, as handlers of events ask that.
-type seenPriorityQueue struct {
-	priorityqueue.PriorityQueue[request]
-	s *seen
-}
-
-// Add implements workqueue.TypedInterface.
-func (q *seenPriorityQueue) Add(key request) { q.AddWithOpts(priorityqueue.AddOpts{}, key) }
-
-// AddAfter implements workqueue.TypedDelayingInterface.
-func (q *seenPriorityQueue) AddAfter(key request, after time.Duration) {
-	q.AddWithOpts(priorityqueue.AddOpts{After: after}, key)
-}
-
-// AddRateLimited implements workqueue.TypedRateLimitingInterface.
-func (q *seenPriorityQueue) AddRateLimited(key request) {
-	q.AddWithOpts(priorityqueue.AddOpts{RateLimited: true}, key)
-}
-
-// AddWithOpts implements priorityqueue.PriorityQueue.
-func (q *seenPriorityQueue) AddWithOpts(o priorityqueue.AddOpts, keys ...request) {
-	if q.s.p.ending.Load() {
-		return
-	}
+// AddWithOpts implements priorityqueue.PriorityQueue, also for a queue without priorities, as the
+// controller does.
+func (s *seen) AddWithOpts(o priorityqueue.AddOpts, keys ...request) {
 	for _, key := range keys {
-		q.s.added(key, o)
+		if s.p.ending.Load() {
+			return
+		}
+		s.of(key, func(k *wakings) { k.add(o) })
+		q := s.TypedRateLimitingInterface
+		if q, ok := q.(priorityqueue.PriorityQueue[request]); ok {
+			q.AddWithOpts(o, key)
+			continue
+		}
+		switch {
+		case o.RateLimited:
+			q.AddRateLimited(key)
+		case o.After > 0:
+			q.AddAfter(key, o.After)
+		default:
+			q.Add(key)
+		}
 	}
-	q.PriorityQueue.AddWithOpts(o, keys...)
 }
 
-// Get implements workqueue.TypedInterface.
-func (q *seenPriorityQueue) Get() (key request, shutdown bool) {
-	key, _, shutdown = q.GetWithPriority()
-	return key, shutdown
+// add notes that the object was added.
+func (k *wakings) add(o priorityqueue.AddOpts) {
+	switch {
+	case o.RateLimited:
+		k.retry = time.Now() // or later, as the limiter says
+	case o.After > 0:
+		if due := time.Now().Add(o.After); k.poll.IsZero() || due.Before(k.poll) {
+			k.poll = due
+		}
+	case k.event != "event":
+		if k.event = "event"; o.Priority != nil && *o.Priority < 0 {
+			k.event = "resync"
+		}
+	}
 }
 
 // GetWithPriority implements priorityqueue.PriorityQueue.
-func (q *seenPriorityQueue) GetWithPriority() (key request, priority int, shutdown bool) {
-	if q.s.p.ending.Load() {
+func (s *seen) GetWithPriority() (key request, priority int, shutdown bool) {
+	if s.p.ending.Load() {
 		return key, 0, true
 	}
-	if key, priority, shutdown = q.PriorityQueue.GetWithPriority(); !shutdown {
-		q.s.handedOut(key)
+	if q, ok := s.TypedRateLimitingInterface.(priorityqueue.PriorityQueue[request]); ok {
+		key, priority, shutdown = q.GetWithPriority()
+	} else {
+		key, shutdown = s.TypedRateLimitingInterface.Get()
+	}
+	if !shutdown {
+		s.of(key, (*wakings).take)
 	}
 	return key, priority, shutdown
 }
 
+// take notes what the object was handed out for.
+func (k *wakings) take() {
+	over := func(t time.Time) bool { return !t.IsZero() && !t.After(time.Now()) }
+	switch {
+	case k.event != "":
+		k.cause = k.event
+	case over(k.poll):
+		k.cause = "poll"
+	case over(k.retry):
+		k.cause = "retry"
+	default:
+		k.cause = "queue"
+	}
+	k.event, k.retry = "", time.Time{}
+	if over(k.poll) {
+		k.poll = time.Time{}
+	}
+}
+
 // Done implements workqueue.TypedInterface.
-func (q *seenPriorityQueue) Done(key request) {
-	if !q.s.p.ending.Load() {
-		q.PriorityQueue.Done(key)
+func (s *seen) Done(key request) {
+	if !s.p.ending.Load() {
+		s.TypedRateLimitingInterface.Done(key)
 	}
 }

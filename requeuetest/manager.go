@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path"
 	"strings"
 	"time"
 
@@ -18,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
@@ -39,30 +37,23 @@ func For(obj client.Object, options func(c client.Client) controller.Options) fu
 // watchedManager is a manager that has the looks of its controllers noted.
 type watchedManager struct {
 	manager.Manager
-	w           *World
-	p           *process
-	reader      client.Reader
-	controllers int
+	w *World
+	p *process
 }
 
 // Add implements manager.Manager.
 func (m *watchedManager) Add(r manager.Runnable) error {
-	is, err := m.w.watchLooks(m.p, r)
-	if err != nil {
+	if err := m.w.watchLooks(m.p, r); err != nil {
 		return err
-	}
-	if is {
-		m.controllers++
 	}
 	return m.Manager.Add(r)
 }
 
 // GetAPIReader implements manager.Manager.
-func (m *watchedManager) GetAPIReader() client.Reader { return m.reader }
+func (m *watchedManager) GetAPIReader() client.Reader { return m.w.clientOf(m.p, nil) }
 
 // newManager returns a manager of controller-runtime from which nothing leaves the process.
 func (w *World) newManager(p *process) (*watchedManager, error) {
-	calls := w.clientOf(p)
 	o := w.o.Manager
 	if c := o.Cache; len(c.DefaultNamespaces)+len(c.ByObject) > 0 || c.DefaultLabelSelector != nil || c.DefaultFieldSelector != nil {
 		return nil, errors.New("the fake cache selects no namespaces or objects; leave DefaultNamespaces, ByObject and selectors out of Options.Manager.Cache")
@@ -74,17 +65,17 @@ func (w *World) newManager(p *process) (*watchedManager, error) {
 	o.LeaderElection = false
 	o.Metrics = metricsserver.Options{BindAddress: "0"}
 	o.HealthProbeBindAddress, o.PprofBindAddress = "0", "0"
-	o.WebhookServer = webhooks{}
+	o.WebhookServer = webhooks{webhook.NewServer(webhook.Options{})}
 	o.Controller.SkipNameValidation = ptr.To(true) // each restart has the same names
 	mapper := w.newMapper()
 	o.MapperProvider = func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return mapper, nil }
-	o.NewClient = func(_ *rest.Config, o client.Options) (client.Client, error) { return newCachedClient(calls, o.Cache) }
+	o.NewClient = func(_ *rest.Config, o client.Options) (client.Client, error) { return w.clientOf(p, o.Cache), nil }
 	o.NewCache = func(config *rest.Config, o cache.Options) (cache.Cache, error) {
 		o.NewInformer = w.newInformers(ptr.Deref(o.SyncPeriod, 10*time.Hour)) // the default
 		return cache.New(config, o)
 	}
 	mgr, err := manager.New(&rest.Config{Host: "http://requeuetest.invalid", Transport: nowhere{}}, o)
-	return &watchedManager{Manager: mgr, w: w, p: p, reader: calls}, err
+	return &watchedManager{Manager: mgr, w: w, p: p}, err
 }
 
 // newMapper maps the kinds of the scheme. No scheme says which of them have a namespace.
@@ -114,27 +105,21 @@ type nowhere struct{}
 
 // RoundTrip implements http.RoundTripper.
 func (nowhere) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Method == http.MethodPost && path.Base(r.URL.Path) == "events" {
-		return &http.Response{
-			StatusCode: http.StatusCreated,
-			Header:     http.Header{"Content-Type": r.Header["Content-Type"]},
-			Body:       r.Body, // what was created is what was sent
-			Request:    r,
-		}, nil
+	if !strings.Contains(r.URL.Path+"/", "/events/") {
+		return nil, fmt.Errorf("requeuetest: %s %s: there is no API server; use the client, the cache or the API reader of the manager", r.Method, r.URL.Path)
 	}
-	if r.Method == http.MethodPatch && strings.Contains(r.URL.Path, "/events/") {
-		return &http.Response{StatusCode: http.StatusNotFound, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+	if r.Method == http.MethodPatch { // of one that is not kept
+		return &http.Response{StatusCode: http.StatusNotFound, Body: http.NoBody, Request: r}, nil
 	}
-	return nil, fmt.Errorf("requeuetest: %s %s: there is no API server; use the client, the cache or the API reader of the manager", r.Method, r.URL.Path)
+	header := http.Header{"Content-Type": r.Header["Content-Type"]} // what was created is what was sent
+	return &http.Response{StatusCode: http.StatusCreated, Header: header, Body: r.Body, Request: r}, nil
 }
 
-// webhooks is a server that serves none.
-type webhooks struct{}
+// webhooks is a server that takes webhooks and serves none.
+type webhooks struct{ webhook.Server }
 
-func (webhooks) NeedLeaderElection() bool        { return false }
-func (webhooks) Register(string, http.Handler)   {}
-func (webhooks) Start(ctx context.Context) error { <-ctx.Done(); return nil }
-func (webhooks) StartedChecker() healthz.Checker { return healthz.Ping }
-func (webhooks) WebhookMux() *http.ServeMux      { return http.NewServeMux() }
-
-var _ webhook.Server = webhooks{}
+// Start implements webhook.Server.
+func (webhooks) Start(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}

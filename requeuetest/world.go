@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -27,8 +29,8 @@ type Options struct {
 	// whole seconds). A kind without a namespace here is taken for one that has none.
 	Objects []client.Object
 
-	// Manager are the options of the manager in production; the scheme, the resync and the
-	// defaults of controllers count. What would leave the process is replaced: client,
+	// Manager are the options of the manager in production; the scheme, the resync, what its client
+	// reads from the cache and the defaults of controllers count. What would leave the process is replaced: client,
 	// cache, mapper, servers, leader election. Nothing is logged unless it has a Logger.
 	Manager manager.Options
 
@@ -51,14 +53,19 @@ type World struct {
 	start  time.Time
 	now    *process
 
+	following chan struct{} // is held by who follows another kind
+	watches   map[schema.GroupVersionKind]watch.Interface
+
 	mu      sync.Mutex
 	latency time.Duration
 	lag     time.Duration
-	refuse  int // so many writes yet
+	due     time.Time // when the cache learns of the last change
+	refuse  int       // so many changes yet
 	looks   map[types.NamespacedName]Timeline
-	history map[objectKey][]version
-	changed chan struct{} // is closed and made anew after each change, and when something is broken
-	broken  string        // what keeps the test from going on
+	history []change
+	stored  map[objectKey]change // the last of each object that there is
+	changed chan struct{}        // is closed and made anew after each change, and when something is broken
+	broken  string               // what keeps the test from going on
 }
 
 // process is what a restart ends.
@@ -67,6 +74,8 @@ type process struct {
 	ctx    context.Context
 	kill   context.CancelFunc
 	ended  chan error
+
+	controllers int
 }
 
 // Start starts a process in the bubble of [testing/synctest.Test] that it is called in, and
@@ -75,15 +84,22 @@ func Start(t testing.TB, o Options) *World {
 	t.Helper()
 	w := &World{
 		t: t, o: o, start: now(t),
-		looks:   map[types.NamespacedName]Timeline{},
-		history: map[objectKey][]version{},
-		changed: make(chan struct{}),
+		following: make(chan struct{}, 1),
+		watches:   map[schema.GroupVersionKind]watch.Interface{},
+		looks:     map[types.NamespacedName]Timeline{},
+		stored:    map[objectKey]change{},
+		changed:   make(chan struct{}),
 	}
 	if o.Setup == nil {
 		t.Fatalf("requeuetest: Options.Setup is nil; want a function that adds a controller, such as that of For")
 	}
+	t.Cleanup(func() {
+		w.stop()
+		for _, changes := range w.watches {
+			changes.Stop()
+		}
+	})
 	w.serve()
-	t.Cleanup(w.stop)
 	w.boot()
 	return w
 }
@@ -176,7 +192,7 @@ func (w *World) boot() {
 	if err == nil {
 		err = w.o.Setup(mgr)
 	}
-	if err == nil && mgr.controllers == 0 {
+	if err == nil && p.controllers == 0 {
 		err = fmt.Errorf("it has added no controller to the manager that it was given")
 	}
 	if err != nil {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
+	goruntime "runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,10 +15,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -168,7 +172,7 @@ func (r *recorder) Errorf(format string, args ...any) {
 }
 func (r *recorder) Fatalf(format string, args ...any) {
 	r.Errorf(format, args...)
-	runtime.Goexit()
+	goruntime.Goexit()
 }
 
 // failure runs a test that has to fail, in a bubble, and returns how.
@@ -445,6 +449,115 @@ func TestConflict(t *testing.T) {
 		w.ActedBy(pod, deadline, time.Second, failed(pod))
 	})
 	contains(t, got, "was not acted on", "ended in: nothing to wait for; nothing has looked at it since")
+}
+
+// idle starts a controller that does nothing, and returns the client of its manager and its API reader.
+func idle(t *testing.T, o requeuetest.Options) (w *requeuetest.World, c client.Client, live client.Reader) {
+	t.Helper()
+	o.Setup = func(mgr manager.Manager) error {
+		c, live = mgr.GetClient(), mgr.GetAPIReader()
+		return requeuetest.For(&corev1.Pod{}, func(client.Client) controller.Options {
+			return controller.Options{Reconciler: reconcile.Func(func(context.Context, reconcile.Request) (reconcile.Result, error) {
+				return reconcile.Result{}, nil
+			})}
+		})(mgr)
+	}
+	return requeuetest.Start(t, o), c, live
+}
+
+// What changes nothing is not written, as in production, and wakes nobody.
+func TestClient_writesThatChangeNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		pod, _ := newPod()
+		w, c, _ := idle(t, requeuetest.Options{Objects: []client.Object{pod}})
+		w.Sleep(time.Minute)
+		require.NoError(t, c.Get(ctx, client.ObjectKeyFromObject(pod), pod))
+		version := pod.ResourceVersion
+		require.NoError(t, c.Update(ctx, pod))
+		require.NoError(t, c.Status().Update(ctx, pod))
+		require.NoError(t, c.Patch(ctx, pod, client.MergeFrom(pod.DeepCopy())))
+		require.NoError(t, c.Status().Patch(ctx, pod, client.MergeFrom(pod.DeepCopy())))
+		pod.Spec.NodeName = "which is no status"
+		require.NoError(t, c.Status().Update(ctx, pod))
+		assert.Empty(t, pod.Spec.NodeName, "it is what is stored")
+		assert.Equal(t, version, pod.ResourceVersion)
+		w.Sleep(time.Minute)
+		assert.Len(t, w.Timeline(pod), 1)
+		pod.ResourceVersion = "1"
+		require.True(t, apierrors.IsConflict(c.Update(ctx, pod)), "it is an old one")
+	})
+}
+
+// The client of a manager reads from the cache, but unstructured objects and those that it is told not to.
+func TestClient_whatIsCached(t *testing.T) {
+	for _, o := range []client.CacheOptions{{}, {Unstructured: true}, {DisableFor: []client.Object{&corev1.Pod{}}}} {
+		synctest.Test(t, func(t *testing.T) {
+			pod, _ := newPod()
+			w, c, reader := idle(t, requeuetest.Options{
+				Objects: []client.Object{pod},
+				Manager: manager.Options{Client: client.Options{Cache: &o}},
+			})
+			w.Sleep(time.Minute)
+			loose := &unstructured.Unstructured{}
+			loose.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Pod"))
+			knows := func(from client.Reader, obj client.Object) bool {
+				require.NoError(t, from.Get(t.Context(), client.ObjectKeyFromObject(pod), obj))
+				return obj.GetAnnotations()["poked"] != ""
+			}
+			knows(c, loose) // from now on it is in the cache
+			w.Lag(time.Hour)
+			poke(t, w, pod)
+			w.Latency(time.Second)
+			began := time.Now()
+			var list corev1.PodList
+			require.NoError(t, c.List(t.Context(), &list))
+			live := o.DisableFor != nil
+			assert.Equal(t, live, knows(c, &corev1.Pod{}))
+			assert.Equal(t, live, list.Items[0].Annotations["poked"] != "")
+			assert.Equal(t, live || !o.Unstructured, knows(c, loose))
+			assert.True(t, knows(reader, &corev1.Pod{}), "the API reader")
+			calls := map[bool]time.Duration{true: 4, false: 2}[live]
+			if o.Unstructured {
+				calls--
+			}
+			assert.Equal(t, calls*time.Second, time.Since(began), "calls take their time")
+			w.Sleep(time.Hour)
+			assert.True(t, knows(c, loose))
+			require.NoError(t, w.Client.Delete(t.Context(), pod))
+			w.Sleep(time.Hour)
+			assert.True(t, apierrors.IsNotFound(c.Get(t.Context(), client.ObjectKeyFromObject(pod), loose)))
+		})
+	}
+}
+
+// The cache and the asserts see what is written past World.Client, and no call of theirs can fail.
+func TestOptions_aClientWithInterceptors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pod, _ := newPod()
+		other := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "other"}}
+		down := errors.New("the API server is down")
+		w, _, _ := idle(t, requeuetest.Options{
+			Objects: []client.Object{pod},
+			Client: fake.NewClientBuilder().WithObjects(other).WithStatusSubresource(pod).WithInterceptorFuncs(interceptor.Funcs{
+				Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+					return down
+				},
+				Update: func(ctx context.Context, c client.WithWatch, _ client.Object, _ ...client.UpdateOption) error {
+					require.NoError(t, c.Delete(ctx, other))
+					return down
+				},
+			}),
+		})
+		w.Sleep(time.Minute)
+		assert.Len(t, w.Timeline(other), 1)
+		require.ErrorIs(t, w.Client.Update(t.Context(), pod), down)
+		w.ActedBy(other, time.Now(), 0, nil)
+		assert.Len(t, w.Timeline(other), 2)
+		require.NoError(t, w.Client.Patch(t.Context(), pod, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`))))
+		w.ActedBy(pod, time.Now(), 0, func() bool { return pod.Labels["a"] == "b" })
+		assert.Len(t, w.Timeline(pod), 2)
+	})
 }
 
 func TestLag(t *testing.T) {
