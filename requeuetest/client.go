@@ -111,7 +111,7 @@ func (w *World) clientOf(p *process, cache *client.CacheOptions) client.WithWatc
 			return change(ctx, obj, same, func() error { return c.Patch(ctx, obj, patch, opts...) })
 		},
 		Apply: func(ctx context.Context, c client.WithWatch, obj apiruntime.ApplyConfiguration, opts ...client.ApplyOption) error {
-			return call(ctx, applied(obj), func() error { return c.Apply(ctx, obj, opts...) })
+			return change(ctx, applied(obj), never, func() error { return c.Apply(ctx, obj, opts...) })
 		},
 		SubResourceGet: func(ctx context.Context, c client.Client, name string, obj, sub client.Object, opts ...client.SubResourceGetOption) error {
 			return call(ctx, nil, func() error { return c.SubResource(name).Get(ctx, obj, sub, opts...) })
@@ -128,7 +128,7 @@ func (w *World) clientOf(p *process, cache *client.CacheOptions) client.WithWatc
 			return change(ctx, obj, same, func() error { return c.SubResource(name).Patch(ctx, obj, patch, opts...) })
 		},
 		SubResourceApply: func(ctx context.Context, c client.Client, name string, obj apiruntime.ApplyConfiguration, opts ...client.SubResourceApplyOption) error {
-			return call(ctx, applied(obj), func() error { return c.SubResource(name).Apply(ctx, obj, opts...) })
+			return change(ctx, applied(obj), never, func() error { return c.SubResource(name).Apply(ctx, obj, opts...) })
 		},
 	})
 }

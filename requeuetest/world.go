@@ -175,7 +175,9 @@ func (w *World) Lag(d time.Duration) {
 	w.lag = d
 }
 
-// Conflict has the next n updates, patches and deletions by the process end in a conflict.
+// Conflict has the next n calls of Update, Patch, Apply and Delete by the process fail with a
+// conflict (409), those of the status and other subresources, too. Create and DeleteAllOf are not among
+// them, nor is what [World].Client writes.
 func (w *World) Conflict(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

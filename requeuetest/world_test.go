@@ -16,7 +16,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -463,6 +465,50 @@ func idle(t *testing.T, o requeuetest.Options) (w *requeuetest.World, c client.C
 		})(mgr)
 	}
 	return requeuetest.Start(t, o), c, live
+}
+
+func TestConflict_whatItCovers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		pod, _ := newPod()
+		w, c, _ := idle(t, requeuetest.Options{Objects: []client.Object{pod}})
+		w.Sleep(time.Minute)
+		labelled := pod.DeepCopy()
+		labelled.Labels = map[string]string{"a": "b"}
+		applied := func() runtime.ApplyConfiguration {
+			return applycorev1.Pod("step", "default").WithLabels(map[string]string{"c": "d"})
+		}
+		owner := client.FieldOwner("test")
+		for name, change := range map[string]func(client.Client) error{
+			"update":        func(c client.Client) error { return c.Update(ctx, labelled.DeepCopy()) },
+			"patch":         func(c client.Client) error { return c.Patch(ctx, labelled.DeepCopy(), client.MergeFrom(pod)) },
+			"apply":         func(c client.Client) error { return c.Apply(ctx, applied(), owner, client.ForceOwnership) },
+			"delete":        func(c client.Client) error { return c.Delete(ctx, pod.DeepCopy()) },
+			"status update": func(c client.Client) error { return c.Status().Update(ctx, labelled.DeepCopy()) },
+			"status patch":  func(c client.Client) error { return c.Status().Patch(ctx, labelled.DeepCopy(), client.MergeFrom(pod)) },
+			"status apply":  func(c client.Client) error { return c.Status().Apply(ctx, applied(), owner) },
+		} {
+			w.Conflict(1)
+			err := change(c)
+			require.True(t, apierrors.IsConflict(err), "%s: %v", name, err)
+			require.ErrorContains(t, err, `"step"`, name)
+		}
+		assert.Len(t, w.Timeline(pod), 1, "nothing has changed")
+
+		w.Conflict(1)
+		other := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "other"}}
+		require.NoError(t, c.Create(ctx, other))
+		require.NoError(t, c.DeleteAllOf(ctx, &corev1.Pod{}, client.MatchingLabels{"a": "b"}))
+		require.NoError(t, w.Client.Update(ctx, labelled), "by the test")
+		require.True(t, apierrors.IsConflict(c.Delete(ctx, other)), "it was the first")
+		require.NoError(t, c.Apply(ctx, applied(), owner))
+		w.Sleep(0)
+		looks := w.Timeline(pod)
+		require.Greater(t, len(looks), 1)
+		assert.Equal(t, "event", looks[1].Cause)
+		require.NoError(t, c.DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace("default"), client.MatchingLabels{"a": "b"}))
+		w.ActedBy(pod, time.Now(), 0, nil)
+	})
 }
 
 // What changes nothing is not written, as in production, and wakes nobody.
