@@ -33,7 +33,7 @@ func (w *World) keyOf(obj client.Object) objectKey {
 type change struct {
 	key  objectKey
 	at   time.Time
-	due  time.Time // when the cache learns of it
+	due  time.Time // when the cache learns of it, unless an earlier one is due later
 	gone bool      // it was deleted
 	data []byte    // the object in JSON, the last that there was if it is gone
 }
@@ -79,23 +79,16 @@ func (w *World) follow(kind schema.GroupVersionKind) error {
 
 // changes notes a change.
 func (w *World) changes(kind schema.GroupVersionKind, e watch.Event) {
-	obj, ok := e.Object.(client.Object)
-	if !ok {
-		return
-	}
+	obj := e.Object.(client.Object) // the fake client sends no errors
 	obj.GetObjectKind().SetGroupVersionKind(kind)
 	data, err := json.Marshal(obj)
 	if err != nil {
 		w.breaks("cannot read %v %v: %v", kind, client.ObjectKeyFromObject(obj), err)
-		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
-	if due := now.Add(w.lag); due.After(w.due) {
-		w.due = due // none is seen before one that was earlier
-	}
-	c := change{objectKey{kind, client.ObjectKeyFromObject(obj)}, now, w.due, e.Type == watch.Deleted, data}
+	c := change{objectKey{kind, client.ObjectKeyFromObject(obj)}, now, now.Add(w.lag), e.Type == watch.Deleted, data}
 	w.history = append(w.history, c)
 	if w.stored[c.key] = c; c.gone {
 		delete(w.stored, c.key)

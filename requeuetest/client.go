@@ -45,12 +45,9 @@ func (w *World) serve() {
 
 // withStatus returns an object of each kind that has a field Status.
 func withStatus(s *apiruntime.Scheme) (objects []client.Object) {
-	for kind, t := range s.AllKnownTypes() {
-		if field, ok := t.FieldByName("Status"); !ok || field.Type.Kind() != reflect.Struct || kind.Version == apiruntime.APIVersionInternal {
-			continue
-		}
-		if obj, err := s.New(kind); err == nil {
-			if obj, ok := obj.(client.Object); ok {
+	for _, t := range s.AllKnownTypes() {
+		if field, ok := t.FieldByName("Status"); ok && field.Type.Kind() == reflect.Struct {
+			if obj, ok := reflect.New(t).Interface().(client.Object); ok {
 				objects = append(objects, obj)
 			}
 		}
@@ -145,7 +142,6 @@ func (w *World) begin(ctx context.Context, p *process) error {
 		select {
 		case <-time.After(latency):
 		case <-ctx.Done():
-		case <-p.ctx.Done():
 		}
 	}
 	if p.ctx.Err() != nil {
@@ -204,10 +200,7 @@ func (w *World) unchanged(obj client.Object, status bool) bool {
 		return false // it conflicts
 	}
 	was, wanted := contentOf(stored), contentOf(obj)
-	if was == nil || wanted == nil {
-		return false
-	}
-	if status && reflect.DeepEqual(was["status"], wanted["status"]) || reflect.DeepEqual(was, wanted) {
+	if was != nil && (status && reflect.DeepEqual(was["status"], wanted["status"]) || reflect.DeepEqual(was, wanted)) {
 		reflect.ValueOf(obj).Elem().Set(reflect.ValueOf(stored).Elem()) // what is returned
 		return true
 	}
@@ -217,12 +210,9 @@ func (w *World) unchanged(obj client.Object, status bool) bool {
 	return false
 }
 
-// contentOf returns the fields of an object but those that a writer need not have, or nil.
+// contentOf returns the fields of an object but those that a writer need not have.
 func contentOf(obj client.Object) map[string]any {
-	content, err := apiruntime.DefaultUnstructuredConverter.ToUnstructured(obj)
-	if err != nil {
-		return nil
-	}
+	content, _ := apiruntime.DefaultUnstructuredConverter.ToUnstructured(obj) // nil if it has no such form
 	u := &unstructured.Unstructured{Object: content}
 	u.SetGroupVersionKind(schema.GroupVersionKind{})
 	u.SetResourceVersion("")

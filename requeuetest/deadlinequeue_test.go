@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,8 +37,9 @@ import (
 type (
 	limiting = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	limiter  = workqueue.TypedRateLimiter[reconcile.Request]
+	newQueue = func(string, limiter) limiting
 	queued   = deadlinequeue.Options[reconcile.Request]
-	look     = func(ctx context.Context, name string) (reconcile.Result, error)
+	look     = func(ctx context.Context, name string, first time.Time) (reconcile.Result, error)
 	wiring   = func(reconcile.Reconciler) controller.Options
 )
 
@@ -59,11 +61,18 @@ func stock(r reconcile.Reconciler) controller.Options {
 }
 
 // world runs a controller for ConfigMaps with these names, of which controller-runtime logs no warning.
+// A look is given the time of the first of all.
 func world(t *testing.T, resync time.Duration, with wiring, one look, names ...string) *requeuetest.World {
 	t.Helper()
+	var first time.Time
 	o := requeuetest.Options{
 		Setup: requeuetest.For(&corev1.ConfigMap{}, func(client.Client) controller.Options {
-			return with(reconcile.Func(func(ctx context.Context, r reconcile.Request) (reconcile.Result, error) { return one(ctx, r.Name) }))
+			return with(reconcile.Func(func(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
+				if first.IsZero() {
+					first = time.Now()
+				}
+				return one(ctx, r.Name, first)
+			}))
 		}),
 		Manager: manager.Options{
 			Cache: cache.Options{SyncPeriod: &resync},
@@ -90,23 +99,20 @@ type end = func(ctx context.Context, looks int, plan requeue.Plan) (reconcile.Re
 func failing(t *testing.T, timeout time.Duration, with wiring, end end) (late time.Duration, looks int) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		var started, over time.Time
-		world(t, never, with, func(ctx context.Context, _ string) (reconcile.Result, error) {
-			if !over.IsZero() {
+		late = -1
+		world(t, never, with, func(ctx context.Context, _ string, started time.Time) (reconcile.Result, error) {
+			if late >= 0 {
 				return reconcile.Result{}, nil
 			}
-			if looks++; looks == 1 {
-				started = time.Now()
-			}
+			looks++
 			plan := requeue.From(time.Now()).Every(5*time.Minute).Timeout(started, timeout)
 			if plan.Expired() {
-				over = time.Now()
+				late = time.Since(started.Add(timeout))
 				return reconcile.Result{}, nil
 			}
 			return end(ctx, looks, plan)
 		}, "step").Sleep(2*timeout + time.Minute)
-		require.False(t, over.IsZero(), "it was lost")
-		late = over.Sub(started.Add(timeout))
+		require.GreaterOrEqual(t, late, time.Duration(0), "it was lost")
 	})
 	return late, looks
 }
@@ -191,13 +197,8 @@ func since(looks requeuetest.Timeline) (after []time.Duration) {
 func TestController_aFloorHolds(t *testing.T) {
 	for _, end := range []error{nil, errStep} {
 		synctest.Test(t, func(t *testing.T) {
-			var first time.Time
-			w := world(t, never, ours(queued{}), func(ctx context.Context, _ string) (reconcile.Result, error) {
-				now := time.Now()
-				if first.IsZero() {
-					first = now
-				}
-				deadline := first.Add(7*time.Hour + time.Millisecond)
+			w := world(t, never, ours(queued{}), func(ctx context.Context, _ string, first time.Time) (reconcile.Result, error) {
+				now, deadline := time.Now(), first.Add(7*time.Hour+time.Millisecond)
 				if !now.Before(deadline) {
 					return reconcile.Result{}, nil
 				}
@@ -225,12 +226,8 @@ func TestController_thePlanCountsInEachEnd(t *testing.T) {
 	} {
 		for _, plans := range [][]time.Duration{{time.Hour}, {time.Minute, time.Hour}} {
 			synctest.Test(t, func(t *testing.T) {
-				var first time.Time
 				var causes []string
-				w := world(t, never, ours(queued{}), func(ctx context.Context, _ string) (reconcile.Result, error) {
-					if first.IsZero() {
-						first = time.Now()
-					}
+				w := world(t, never, ours(queued{}), func(ctx context.Context, _ string, first time.Time) (reconcile.Result, error) {
 					if causes = append(causes, deadlinequeue.Cause(ctx)); time.Since(first) >= time.Hour {
 						return reconcile.Result{}, nil
 					}
@@ -252,14 +249,14 @@ func TestController_thePlanCountsInEachEnd(t *testing.T) {
 // Without a plan a terminal error ends the deadline: it is not tried again.
 func TestController_aTerminalErrorWithoutAPlan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		looks := 0
-		w := world(t, never, ours(queued{}), func(ctx context.Context, _ string) (reconcile.Result, error) {
-			if looks++; looks == 1 {
-				plan := requeue.From(time.Now()).Every(time.Minute).Deadline(time.Now().Add(time.Hour))
-				deadlinequeue.Tell(ctx, plan)
-				return reconcile.Result{RequeueAfter: plan.After()}, nil
+		w := world(t, never, ours(queued{}), func(ctx context.Context, _ string, first time.Time) (reconcile.Result, error) {
+			now := time.Now()
+			if now.After(first) {
+				return reconcile.Result{}, reconcile.TerminalError(errors.New("cannot be mended"))
 			}
-			return reconcile.Result{}, reconcile.TerminalError(errors.New("cannot be mended"))
+			plan := requeue.From(now).Every(time.Minute).Deadline(now.Add(time.Hour))
+			deadlinequeue.Tell(ctx, plan)
+			return reconcile.Result{RequeueAfter: plan.After()}, nil
 		}, "broken")
 		w.Sleep(2 * time.Hour)
 		assert.Equal(t, []time.Duration{0, time.Minute}, since(w.Timeline(configMap("broken"))))
@@ -276,7 +273,7 @@ func TestController_aLostLeader(t *testing.T) {
 				dq = deadlinequeue.For(r, queued{})
 			}
 			return controller.Options{Reconciler: dq, NewQueue: dq.NewQueue}
-		}, func(ctx context.Context, _ string) (reconcile.Result, error) {
+		}, func(ctx context.Context, _ string, _ time.Time) (reconcile.Result, error) {
 			time.Sleep(time.Minute)
 			deadlinequeue.Tell(ctx, requeue.From(time.Now()).Deadline(time.Now().Add(time.Hour)))
 			return reconcile.Result{}, nil
@@ -298,9 +295,9 @@ func TestController_aLostLeader(t *testing.T) {
 
 // A Controller whose queue is another says so, and does not reconcile.
 func TestController_anotherQueue(t *testing.T) {
-	for want, queue := range map[string]func(*deadlinequeue.Controller[reconcile.Request]) func(string, limiter) limiting{
-		`the controller of reconcile.TypedFunc[sigs.k8s.io/controller-runtime/pkg/reconcile.Request] has another queue`: func(*deadlinequeue.Controller[reconcile.Request]) func(string, limiter) limiting { return nil },
-		`default/a was not handed out by the queue of controller "configmap"`: func(dq *deadlinequeue.Controller[reconcile.Request]) func(string, limiter) limiting {
+	for want, queue := range map[string]func(*deadlinequeue.Controller[reconcile.Request]) newQueue{
+		`the controller of reconcile.TypedFunc[sigs.k8s.io/controller-runtime/pkg/reconcile.Request] has another queue`: func(*deadlinequeue.Controller[reconcile.Request]) newQueue { return nil },
+		`default/a was not handed out by the queue of controller "configmap"`: func(dq *deadlinequeue.Controller[reconcile.Request]) newQueue {
 			return func(name string, l limiter) limiting {
 				dq.NewQueue(name, l)
 				return deadlinequeue.New(name, queued{})
@@ -311,7 +308,7 @@ func TestController_anotherQueue(t *testing.T) {
 			w := world(t, never, func(r reconcile.Reconciler) controller.Options {
 				dq := deadlinequeue.For(r, queued{})
 				return controller.Options{Reconciler: dq, NewQueue: queue(dq)}
-			}, func(context.Context, string) (reconcile.Result, error) {
+			}, func(context.Context, string, time.Time) (reconcile.Result, error) {
 				t.Error("it reconciles")
 				return reconcile.Result{}, nil
 			}, "a")
@@ -329,26 +326,33 @@ func TestController_anotherQueue(t *testing.T) {
 func TestController_resyncsKeepTheirPriority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		names := strings.Split("abcdefghij", "")
+		var mu sync.Mutex // for the test reads while the controller goes on
 		var order, causes []string
 		began := time.Now()
-		w := world(t, time.Hour, ours(queued{}), func(ctx context.Context, name string) (reconcile.Result, error) {
+		w := world(t, time.Hour, ours(queued{}), func(ctx context.Context, name string, _ time.Time) (reconcile.Result, error) {
+			mu.Lock()
 			order, causes = append(order, name), append(causes, deadlinequeue.Cause(ctx))
+			mu.Unlock()
 			time.Sleep(time.Minute) // the others wait
 			return reconcile.Result{}, nil
 		}, names...)
-		for _, list := range []time.Duration{0, 2 * time.Hour} { // the initial list and the first resync
+		for i, list := range []time.Duration{0, 2 * time.Hour} { // the initial list and the first resync
 			w.Sleep(time.Until(began.Add(list + 30*time.Second)))
-			require.Len(t, order, 1)
-			waiting := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == order[0] })
+			begin := i * len(names)
+			mu.Lock()
+			require.Len(t, order, begin+1)
+			waiting := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == order[begin] })
+			mu.Unlock()
 			for _, name := range waiting[5:] {
 				updated := configMap(name)
 				updated.Data = map[string]string{"at": time.Now().String()}
 				require.NoError(t, w.Client.Update(t.Context(), updated))
 			}
 			w.Sleep(20 * time.Minute)
-			assert.Equal(t, strings.Fields("resync  event event event event  resync resync resync resync resync"), causes)
-			assert.Subset(t, waiting[5:], order[1:5], "the updated ones")
-			order, causes = nil, nil
+			mu.Lock()
+			assert.Equal(t, strings.Fields("resync  event event event event  resync resync resync resync resync"), causes[begin:])
+			assert.Subset(t, waiting[5:], order[begin+1:begin+5], "the updated ones")
+			mu.Unlock()
 		}
 	})
 }
@@ -364,7 +368,7 @@ func TestController_theInitialListIsServedByDeadline(t *testing.T) {
 			return now.Add(-time.Duration(late) * time.Second), err == nil
 		}}
 		var order []string
-		world(t, never, ours(o), func(_ context.Context, name string) (reconcile.Result, error) {
+		world(t, never, ours(o), func(_ context.Context, name string, _ time.Time) (reconcile.Result, error) {
 			order = append(order, name)
 			return reconcile.Result{}, nil
 		}, "finished", "late-1", "late-30", "late-3", "late-22").Sleep(time.Second)
@@ -378,7 +382,7 @@ func TestController_theInitialListIsServedByDeadline(t *testing.T) {
 func TestController_aRequeueKeepsThePriority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var order []string
-		world(t, never, ours(queued{}), func(ctx context.Context, name string) (reconcile.Result, error) {
+		world(t, never, ours(queued{}), func(ctx context.Context, name string, _ time.Time) (reconcile.Result, error) {
 			order = append(order, name)
 			now := time.Now()
 			time.Sleep(time.Second)
@@ -435,7 +439,7 @@ func TestRetryLimiter_nextNeedsOneOfItsOwn(t *testing.T) {
 					next = retry.New[reconcile.Request](retry.Options{Base: time.Second})
 				}
 				var waits []time.Duration
-				world(t, never, limited(options, priorities), func(context.Context, string) (reconcile.Result, error) {
+				world(t, never, limited(options, priorities), func(context.Context, string, time.Time) (reconcile.Result, error) {
 					if len(waits) == 4 {
 						return reconcile.Result{}, nil
 					}

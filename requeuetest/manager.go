@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -85,17 +84,15 @@ func (w *World) newMapper() meta.RESTMapper {
 		root[kind] = true
 	}
 	for _, obj := range w.o.Objects {
-		if gvk, err := apiutil.GVKForObject(obj, w.scheme); err == nil {
-			root[gvk.Kind] = obj.GetNamespace() == ""
-		}
+		root[w.keyOf(obj).kind.Kind] = obj.GetNamespace() == ""
 	}
 	mapper := meta.NewDefaultRESTMapper(w.scheme.PrioritizedVersionsAllGroups())
 	for kind := range w.scheme.AllKnownTypes() {
+		scope := meta.RESTScopeNamespace
 		if root[kind.Kind] {
-			mapper.Add(kind, meta.RESTScopeRoot)
-		} else {
-			mapper.Add(kind, meta.RESTScopeNamespace)
+			scope = meta.RESTScopeRoot
 		}
+		mapper.Add(kind, scope)
 	}
 	return mapper
 }

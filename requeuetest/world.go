@@ -59,8 +59,7 @@ type World struct {
 	mu      sync.Mutex
 	latency time.Duration
 	lag     time.Duration
-	due     time.Time // when the cache learns of the last change
-	refuse  int       // so many changes yet
+	refuse  int // so many changes yet
 	looks   map[types.NamespacedName]Timeline
 	history []change
 	stored  map[objectKey]change // the last of each object that there is

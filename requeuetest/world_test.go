@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	goruntime "runtime"
 	"strings"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -26,14 +28,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/requeue-go/requeue"
 	"github.com/requeue-go/requeue/deadlinequeue"
 	"github.com/requeue-go/requeue/requeuetest"
-	"github.com/requeue-go/requeue/retry"
 )
 
 const timeout = 12 * time.Minute
@@ -289,22 +293,6 @@ func TestActedBy_errorsWithAQueueThatKnows(t *testing.T) {
 		looks := w.Timeline(pod)
 		assert.Equal(t, "queue", looks[len(looks)-2].Cause)
 	})
-	synctest.Test(t, func(t *testing.T) {
-		pod, deadline := newPod()
-		w := requeuetest.Start(t, requeuetest.Options{
-			Objects: []client.Object{pod},
-			Setup: requeuetest.For(&corev1.Pod{}, func(c client.Client) controller.Options {
-				limiter := retry.New[reconcile.Request](retry.Options{})
-				return controller.Options{RateLimiter: limiter, Reconciler: &stepper{c, func(_ context.Context, _ *stepper, p *corev1.Pod, started time.Time) (reconcile.Result, error) {
-					limiter.Tell(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(p)}, requeue.From(time.Now()).Timeout(started, timeout))
-					return reconcile.Result{}, errors.New("not yet")
-				}}}
-			}),
-		})
-		w.ActedBy(pod, deadline, 0, failed(pod))
-		looks := w.Timeline(pod)
-		assert.Equal(t, "retry", looks[len(looks)-2].Cause)
-	})
 }
 
 // What has happened before the call counts.
@@ -339,6 +327,10 @@ func TestActedBy_deleted(t *testing.T) {
 		w.ActedBy(pod, deadline, 0, nil)
 		w.Sleep(time.Hour)
 		w.NotLost(pod, 12*time.Minute)
+		looks := len(w.Timeline(pod))
+		w.Restart(0)
+		w.Sleep(time.Second)
+		assert.Len(t, w.Timeline(pod), looks, "it is gone")
 	})
 	got := failure(t, func(t testing.TB) {
 		pod, deadline := newPod()
@@ -368,6 +360,21 @@ func TestActedBy_noSuchObject(t *testing.T) {
 	contains(t, got, "there is no Pod default/step at +", "; want it in Options.Objects")
 }
 
+// What the controller makes is seen, also if nobody watches its kind, and by nobody who does not.
+func TestActedBy_anObjectThatTheControllerMakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c, _ := idle(t, requeuetest.Options{})
+		w.Sleep(time.Second)
+		made := applycorev1.ConfigMap("made", "default").WithData(map[string]string{"a": "b"})
+		require.NoError(t, c.Apply(t.Context(), made, client.FieldOwner("test")))
+		obj := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "made"}}
+		w.ActedBy(obj, time.Now(), 0, func() bool { return obj.Data["a"] == "b" })
+		w.Restart(0)
+		w.Sleep(time.Second)
+		assert.Empty(t, w.Timeline(obj), "the controller is one of Pods")
+	})
+}
+
 func TestNotLost(t *testing.T) {
 	got := failure(t, func(t testing.TB) {
 		pod, deadline := newPod()
@@ -380,6 +387,47 @@ func TestNotLost(t *testing.T) {
 	})
 	contains(t, got, "nothing looked at Pod default/step from +12m0.1s to +1h11m59.9s, for 59m59.8s: want a look at least every 15m0s",
 		"the look at +11m59.9s ended in: look again in -100ms, which controller-runtime drops")
+}
+
+// A source may add to a queue by itself, with no handler of controller-runtime.
+func TestTimeline_causes(t *testing.T) {
+	for _, priorities := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			pod, _ := newPod()
+			key := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(pod)}
+			ends := []reconcile.Result{{RequeueAfter: 2 * time.Minute}, {}, {}, {}}
+			w := requeuetest.Start(t, requeuetest.Options{Setup: func(mgr manager.Manager) error {
+				return builder.ControllerManagedBy(mgr).Named("sourced").WithOptions(controller.Options{UsePriorityQueue: &priorities}).
+					WatchesRawSource(source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+						q.Add(key)
+						q.(priorityqueue.PriorityQueue[reconcile.Request]).AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(handler.LowPriority)}, key)
+						go func() {
+							time.Sleep(time.Hour)
+							q.AddRateLimited(key)
+							time.Sleep(time.Hour)
+							q.AddAfter(key, time.Minute)
+						}()
+						return nil
+					})).
+					Complete(reconcile.Func(func(context.Context, reconcile.Request) (result reconcile.Result, err error) {
+						result, ends = ends[0], ends[1:]
+						return result, nil
+					}))
+			}})
+			w.Sleep(3 * time.Hour)
+			var causes []string
+			for _, l := range w.Timeline(pod) {
+				causes = append(causes, l.Cause+" at "+l.At.Format("15:04:05.000"))
+				assert.Equal(t, "sourced", l.Controller)
+			}
+			assert.Equal(t, []string{
+				"event at 00:00:00.000",
+				"poll at 00:02:00.000",
+				"retry at 01:00:00.005",
+				"poll at 02:01:00.000",
+			}, causes)
+		})
+	}
 }
 
 func TestAtMost(t *testing.T) {
@@ -516,22 +564,26 @@ func TestClient_writesThatChangeNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		pod, _ := newPod()
-		w, c, _ := idle(t, requeuetest.Options{Objects: []client.Object{pod}})
+		w, c, _ := idle(t, requeuetest.Options{})
+		require.NoError(t, c.Create(ctx, pod))
 		w.Sleep(time.Minute)
 		require.NoError(t, c.Get(ctx, client.ObjectKeyFromObject(pod), pod))
+		require.NotEmpty(t, pod.ManagedFields)
 		version := pod.ResourceVersion
-		require.NoError(t, c.Update(ctx, pod))
-		require.NoError(t, c.Status().Update(ctx, pod))
+		require.NoError(t, c.Update(ctx, pod.DeepCopy()))
+		require.NoError(t, c.Status().Update(ctx, pod.DeepCopy()))
 		require.NoError(t, c.Patch(ctx, pod, client.MergeFrom(pod.DeepCopy())))
 		require.NoError(t, c.Status().Patch(ctx, pod, client.MergeFrom(pod.DeepCopy())))
 		pod.Spec.NodeName = "which is no status"
 		require.NoError(t, c.Status().Update(ctx, pod))
 		assert.Empty(t, pod.Spec.NodeName, "it is what is stored")
+		pod.ResourceVersion = ""
+		require.NoError(t, c.Update(ctx, pod), "of any version")
 		assert.Equal(t, version, pod.ResourceVersion)
 		w.Sleep(time.Minute)
 		assert.Len(t, w.Timeline(pod), 1)
-		pod.ResourceVersion = "1"
-		require.True(t, apierrors.IsConflict(c.Update(ctx, pod)), "it is an old one")
+		pod.ResourceVersion = "999"
+		require.True(t, apierrors.IsConflict(c.Update(ctx, pod)), "it is of another version")
 	})
 }
 
@@ -563,9 +615,12 @@ func TestClient_whatIsCached(t *testing.T) {
 			assert.Equal(t, live, list.Items[0].Annotations["poked"] != "")
 			assert.Equal(t, live || !o.Unstructured, knows(c, loose))
 			assert.True(t, knows(reader, &corev1.Pod{}), "the API reader")
-			calls := map[bool]time.Duration{true: 4, false: 2}[live]
-			if o.Unstructured {
-				calls--
+			calls := time.Duration(1) // that of the API reader
+			if live {
+				calls += 2
+			}
+			if !o.Unstructured {
+				calls++
 			}
 			assert.Equal(t, calls*time.Second, time.Since(began), "calls take their time")
 			w.Sleep(time.Hour)
@@ -631,10 +686,18 @@ func TestLag(t *testing.T) {
 		looks := w.Timeline(pod)
 		require.Len(t, looks, 2)
 		assert.Equal(t, "event", looks[1].Cause)
+		poke(t, w, pod)
+		w.Sleep(time.Second)
 		w.Lag(0)
 		poke(t, w, pod)
+		w.Sleep(9*time.Second - 1)
+		assert.Len(t, w.Timeline(pod), 2, "not before the one that lags")
+		w.Sleep(1)
+		n := len(w.Timeline(pod)) // both may be seen in one look
+		assert.Greater(t, n, 2)
+		poke(t, w, pod)
 		w.Sleep(0)
-		assert.Len(t, w.Timeline(pod), 3)
+		assert.Len(t, w.Timeline(pod), n+1)
 	})
 }
 
@@ -695,14 +758,9 @@ func TestRestart_overADeadline(t *testing.T) {
 func TestStart_resync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pod, _ := newPod()
-		w := requeuetest.Start(t, requeuetest.Options{
+		w, _, _ := idle(t, requeuetest.Options{
 			Objects: []client.Object{pod},
 			Manager: manager.Options{Cache: cache.Options{SyncPeriod: ptr.To(time.Hour)}},
-			Setup: requeuetest.For(&corev1.Pod{}, func(client.Client) controller.Options {
-				return controller.Options{Reconciler: reconcile.Func(func(context.Context, reconcile.Request) (reconcile.Result, error) {
-					return reconcile.Result{}, nil
-				})}
-			}),
 		})
 		w.Sleep(24 * time.Hour)
 		looks := w.Timeline(pod)
@@ -739,7 +797,8 @@ func TestClient_countsGenerations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pod, _ := newPod()
 		w := requeuetest.Start(t, requeuetest.Options{Objects: []client.Object{pod}, Setup: func(mgr manager.Manager) error {
-			return builder.ControllerManagedBy(mgr).For(&corev1.Pod{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+			noKind := predicate.NewPredicateFuncs(func(o client.Object) bool { return o.GetObjectKind().GroupVersionKind().Empty() }) // as in production
+			return builder.ControllerManagedBy(mgr).For(&corev1.Pod{}, builder.WithPredicates(predicate.GenerationChangedPredicate{}, noKind)).
 				Complete(&stepper{mgr.GetClient(), fixedPoll})
 		}})
 		w.Sleep(time.Second)
@@ -754,13 +813,14 @@ func TestClient_countsGenerations(t *testing.T) {
 	})
 }
 
-// Events go nowhere, and leave no goroutine behind, which would fail the bubble.
-func TestStart_eventsAreDropped(t *testing.T) {
+// Events go nowhere, and leave no goroutine behind, which would fail the bubble. Nor are webhooks served.
+func TestStart_eventsAndWebhooksAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pod, _ := newPod()
 		w := requeuetest.Start(t, requeuetest.Options{Objects: []client.Object{pod}, Setup: func(mgr manager.Manager) error {
 			old := mgr.GetEventRecorderFor("test") //nolint:staticcheck // controllers still use it
 			now := mgr.GetEventRecorder("test")
+			mgr.GetWebhookServer().Register("/validate", http.NotFoundHandler())
 			return requeuetest.For(&corev1.Pod{}, func(c client.Client) controller.Options {
 				return controller.Options{Reconciler: &stepper{c, func(_ context.Context, _ *stepper, p *corev1.Pod, _ time.Time) (reconcile.Result, error) {
 					old.Event(p, corev1.EventTypeNormal, "Waiting", "for its timeout")
