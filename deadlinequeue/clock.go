@@ -21,7 +21,7 @@ const (
 // observe returns a reading of the clock. One that was overtaken by a later one on its
 // way to the lock may be from before a step of the wall clock: it counts by the wall
 // clock as that is known now.
-func (q *Queue[T]) observe(t time.Time) instant {
+func (q *queue[T]) observe(t time.Time) instant {
 	now := instant{mono: int64(t.Sub(q.epoch)), wall: q.wall(t)}
 	if now.mono < q.latest.mono {
 		now.wall = saturatingAdd(now.mono, saturatingSub(q.latest.wall, q.latest.mono))
@@ -33,10 +33,10 @@ func (q *Queue[T]) observe(t time.Time) instant {
 
 // wall returns an instant of the wall clock. Differences of more than 292 years are
 // cut to that.
-func (q *Queue[T]) wall(t time.Time) int64 { return int64(t.Round(0).Sub(q.wallEpoch)) }
+func (q *queue[T]) wall(t time.Time) int64 { return int64(t.Round(0).Sub(q.wallEpoch)) }
 
 // deadlineOf is an instant as a deadline: never if it is zero or too far.
-func (q *Queue[T]) deadlineOf(t time.Time) int64 {
+func (q *queue[T]) deadlineOf(t time.Time) int64 {
 	if t.IsZero() {
 		return never
 	}
@@ -44,7 +44,7 @@ func (q *Queue[T]) deadlineOf(t time.Time) int64 {
 }
 
 // floorOf is an instant as a floor.
-func (q *Queue[T]) floorOf(t time.Time) int64 {
+func (q *queue[T]) floorOf(t time.Time) int64 {
 	if t.IsZero() {
 		return always
 	}
@@ -53,7 +53,7 @@ func (q *Queue[T]) floorOf(t time.Time) int64 {
 
 // arm sets the timer for what wakes first, and for a look at the wall clock before. An
 // earlier time gets a new timer: moving one that is set costs more where there are many.
-func (q *Queue[T]) arm(now instant) {
+func (q *queue[T]) arm(now instant) {
 	wait, deadline := q.waits.min(), q.ahead.min()
 	if wait == nil && deadline == nil || q.shuttingDown {
 		return
@@ -78,7 +78,7 @@ func (q *Queue[T]) arm(now instant) {
 }
 
 // fire is called when the timer set for at fires.
-func (q *Queue[T]) fire(at int64) {
+func (q *queue[T]) fire(at int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.timer == nil || q.timerAt != at {

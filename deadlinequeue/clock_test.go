@@ -67,7 +67,7 @@ func (c *lateTimers) AfterFunc(_ time.Duration, f func()) clock.Timer {
 // A timer that fires while another takes its place leaves that one alone.
 func TestClock_firesATimerThatWasReplaced(t *testing.T) {
 	clock := &lateTimers{FakeClock: testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}
-	inBubble(t, options{Clock: clock}, func(t *testing.T, q *queue, _ *probe) {
+	inBubble(t, options{Clock: clock}, func(t *testing.T, q queue, _ *probe) {
 		q.AddAfter("a", time.Hour)
 		replaced := clock.last
 		q.AddAfter("b", time.Second)
@@ -83,10 +83,10 @@ func TestClock_firesATimerThatWasReplaced(t *testing.T) {
 // A wait is over when the clock says so, whether or not the timer has run.
 func TestClock_isAheadOfItsTimers(t *testing.T) {
 	clock := &lateTimers{FakeClock: testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}
-	for name, use := range map[string]func(*queue){
-		"Get":               func(*queue) {},
-		"Len":               func(q *queue) { assert.Equal(t, 1, q.Len()) },
-		"ShutDownWithDrain": func(q *queue) { startsDraining(q) },
+	for name, use := range map[string]func(queue){
+		"Get":               func(queue) {},
+		"Len":               func(q queue) { assert.Equal(t, 1, q.Len()) },
+		"ShutDownWithDrain": func(q queue) { startsDraining(q) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := deadlinequeue.New("", options{Clock: clock})
@@ -136,7 +136,7 @@ func (c *wallClock) Now() time.Time {
 }
 
 // withWallClock is withObjects with such a clock.
-func withWallClock(t *testing.T, test func(*testing.T, *wallClock, *queue, *probe, objects)) {
+func withWallClock(t *testing.T, test func(*testing.T, *wallClock, queue, *probe, objects)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		c, known := &wallClock{begin: time.Now()}, objects{}
@@ -150,13 +150,13 @@ func withWallClock(t *testing.T, test func(*testing.T, *wallClock, *queue, *prob
 
 // moves has an object change its deadline by the wall clock, and waits for nothing else that
 // a test lasts for.
-func moves(q *queue, known objects, item string, deadline time.Time) {
+func moves(q queue, known objects, item string, deadline time.Time) {
 	known[item] = deadline
 	q.AddAfter(item, 1000*time.Hour)
 }
 
 func TestWallClock_hasTwoReadings(t *testing.T) {
-	withWallClock(t, func(t *testing.T, c *wallClock, _ *queue, _ *probe, _ objects) {
+	withWallClock(t, func(t *testing.T, c *wallClock, _ queue, _ *probe, _ objects) {
 		before := c.Now()
 		for _, ahead := range []time.Duration{time.Hour, -time.Hour} {
 			c.ahead.Store(int64(ahead))
@@ -185,7 +185,7 @@ func TestWallClock_deadlinesAreTimedAnew(t *testing.T) {
 		{"two seconds ahead", 2 * time.Second, time.Hour, time.Hour - 2*time.Second},
 	} {
 		for _, slack := range []time.Duration{0, time.Minute} { // a call notices, or the queue by itself
-			withWallClock(t, func(t *testing.T, c *wallClock, q *queue, p *probe, known objects) {
+			withWallClock(t, func(t *testing.T, c *wallClock, q queue, p *probe, known objects) {
 				start := c.Now()
 				since := func() time.Duration { return c.Now().Sub(start) }
 				moves(q, known, "deadline", start.Add(tt.deadline))
@@ -220,7 +220,7 @@ func TestWallClock_deadlinesAreTimedAnew(t *testing.T) {
 }
 
 func TestWallClock_aDeadlineComesToGoBeforeAWait(t *testing.T) {
-	withWallClock(t, func(_ *testing.T, c *wallClock, q *queue, p *probe, known objects) {
+	withWallClock(t, func(_ *testing.T, c *wallClock, q queue, p *probe, known objects) {
 		q.AddAfter("wait", 45*time.Minute)
 		moves(q, known, "deadline", c.Now().Add(90*time.Minute))
 		c.step(time.Hour)
@@ -234,23 +234,23 @@ func TestWallClock_aDeadlineComesToGoBeforeAWait(t *testing.T) {
 // What a step passes over was not handed out: a deadline within it is not spent, whoever
 // names it.
 func TestWallClock_aStepSpendsNothing(t *testing.T) {
-	for name, say := range map[string]func(c *wallClock, q *queue, known objects, deadline time.Time){
-		"a plan, still ahead for it": func(c *wallClock, q *queue, _ objects, deadline time.Time) {
+	for name, say := range map[string]func(c *wallClock, q queue, known objects, deadline time.Time){
+		"a plan, still ahead for it": func(c *wallClock, q queue, _ objects, deadline time.Time) {
 			plan := requeue.From(c.Now()).Every(24 * time.Hour).Deadline(deadline)
 			c.step(8 * time.Hour)
 			succeeds(q, "a", plan)
 		},
-		"a plan, overdue for it": func(c *wallClock, q *queue, _ objects, deadline time.Time) {
+		"a plan, overdue for it": func(c *wallClock, q queue, _ objects, deadline time.Time) {
 			c.step(8 * time.Hour)
 			succeeds(q, "a", requeue.From(c.Now()).Every(24*time.Hour).Deadline(deadline))
 		},
-		"an event": func(c *wallClock, q *queue, known objects, deadline time.Time) {
+		"an event": func(c *wallClock, q queue, known objects, deadline time.Time) {
 			c.step(8 * time.Hour)
 			moves(q, known, "a", deadline)
 			q.Done("a")
 		},
 	} {
-		withWallClock(t, func(_ *testing.T, c *wallClock, q *queue, p *probe, known objects) {
+		withWallClock(t, func(_ *testing.T, c *wallClock, q queue, p *probe, known objects) {
 			q.Add("a")
 			p.takes("a")
 			q.Add("ordinary")
@@ -261,7 +261,7 @@ func TestWallClock_aStepSpendsNothing(t *testing.T) {
 			}
 		})
 	}
-	withWallClock(t, func(_ *testing.T, c *wallClock, q *queue, p *probe, known objects) {
+	withWallClock(t, func(_ *testing.T, c *wallClock, q queue, p *probe, known objects) {
 		deadline := c.Now().Add(time.Hour)
 		q.Add("a")
 		p.takes("a")
@@ -274,7 +274,7 @@ func TestWallClock_aStepSpendsNothing(t *testing.T) {
 }
 
 func TestWallClock_aStepBeforeDone(t *testing.T) {
-	withWallClock(t, func(t *testing.T, c *wallClock, q *queue, p *probe, known objects) {
+	withWallClock(t, func(t *testing.T, c *wallClock, q queue, p *probe, known objects) {
 		known["a"] = c.Now().Add(30 * time.Minute)
 		q.Add("a")
 		p.takes("a")
@@ -299,8 +299,8 @@ func TestWallClock_thePlansClockIsAnother(t *testing.T) {
 			return requeue.From(c.Now().Round(0).Add(-20*time.Minute)).Timeout(started.Round(0), 10*time.Minute)
 		},
 	} {
-		for _, end := range []func(*queue, string, requeue.Plan){succeeds, fails} {
-			withWallClock(t, func(t *testing.T, c *wallClock, q *queue, p *probe, _ objects) {
+		for _, end := range []func(queue, string, requeue.Plan){succeeds, fails} {
+			withWallClock(t, func(t *testing.T, c *wallClock, q queue, p *probe, _ objects) {
 				started := c.Now()
 				q.Add("a")
 				c.step(20 * time.Minute)
@@ -330,7 +330,7 @@ func TestWallClock_thePlansClockIsAnother(t *testing.T) {
 
 // A step back, while the key is processed: the deadline is ahead again.
 func TestWallClock_aStepBackSpendsNothing(t *testing.T) {
-	withWallClock(t, func(_ *testing.T, c *wallClock, q *queue, p *probe, _ objects) {
+	withWallClock(t, func(_ *testing.T, c *wallClock, q queue, p *probe, _ objects) {
 		time.Sleep(30 * time.Minute)
 		q.Add("a")
 		p.takes("a")
@@ -345,7 +345,7 @@ func TestWallClock_aStepBackSpendsNothing(t *testing.T) {
 
 // A wait that has nothing to do with the deadline stays where it is.
 func TestWallClock_otherWaitsStay(t *testing.T) {
-	withWallClock(t, func(_ *testing.T, c *wallClock, q *queue, p *probe, known objects) {
+	withWallClock(t, func(_ *testing.T, c *wallClock, q queue, p *probe, known objects) {
 		known["a"] = c.Now().Add(30*time.Minute - time.Second)
 		q.AddAfter("a", 30*time.Minute)
 		c.step(-time.Hour)
@@ -357,7 +357,7 @@ func TestWallClock_otherWaitsStay(t *testing.T) {
 // However small the steps are, no deadline is handed out early, or a minute late.
 func TestWallClock_smallStepsDoNotAddUp(t *testing.T) {
 	for seed := range uint64(50) {
-		withWallClock(t, func(t *testing.T, c *wallClock, q *queue, p *probe, known objects) {
+		withWallClock(t, func(t *testing.T, c *wallClock, q queue, p *probe, known objects) {
 			r := rand.New(rand.NewPCG(seed, 0))
 			for i := range 20 {
 				if i%5 == 0 {
@@ -379,14 +379,14 @@ func TestWallClock_smallStepsDoNotAddUp(t *testing.T) {
 // The wall clock is set, or the machine suspended, between the reading of a call and the
 // lock, and another call gets in between.
 func TestWallClock_aStepBetweenTheReadingAndTheLock(t *testing.T) {
-	for name, call := range map[string]func(q *queue){
-		"add": func(q *queue) {
+	for name, call := range map[string]func(q queue){
+		"add": func(q queue) {
 			q.AddAfter("a", 24*time.Hour)
 		},
-		"Done": func(q *queue) {
+		"Done": func(q queue) {
 			q.Done("a")
 		},
-		"Get and Done": func(q *queue) {
+		"Get and Done": func(q queue) {
 			q.Add("a")
 			item, _ := q.Get()
 			q.Done(item)
@@ -450,7 +450,7 @@ func TestWallClock_aFakeClockMovesWaitsToo(t *testing.T) {
 // and nothing loops.
 func TestWallClock_steppedAllTheTime(t *testing.T) {
 	for seed := range uint64(20) {
-		withWallClock(t, func(t *testing.T, c *wallClock, q *queue, p *probe, _ objects) {
+		withWallClock(t, func(t *testing.T, c *wallClock, q queue, p *probe, _ objects) {
 			r := rand.New(rand.NewPCG(seed, 0))
 			deadlines := map[string]time.Time{} // by the wall clock
 			draw := func(item string) {

@@ -24,7 +24,7 @@ type Controller[T comparable] struct {
 // current is the queue that a Controller has made.
 type current[T comparable] struct {
 	name  string
-	queue *Queue[T]
+	queue *queue[T]
 	wrong error
 }
 
@@ -41,7 +41,7 @@ func (c *Controller[T]) NewQueue(controllerName string, limiter workqueue.TypedR
 	if o.RateLimiter == nil {
 		o.RateLimiter = limiter
 	}
-	is := &current[T]{name: controllerName, queue: New(controllerName, o)}
+	is := &current[T]{name: controllerName, queue: newQueue(controllerName, o)}
 	if was := c.current.Swap(is); was != nil && !was.queue.ShuttingDown() {
 		is.wrong = fmt.Errorf("deadlinequeue: the controllers %q and %q were given one Controller; call For for each, also for one that is started again before its queue was shut down", was.name, controllerName)
 		c.current.Store(is)
@@ -67,7 +67,7 @@ func (c *Controller[T]) Reconcile(ctx context.Context, key T) (reconcile.Result,
 }
 
 // start returns the hand-out that a reconcile is for, as it is then.
-func (c *Controller[T]) start(key T) (*Queue[T], run[T], error) {
+func (c *Controller[T]) start(key T) (*queue[T], run[T], error) {
 	is := c.current.Load()
 	if is == nil {
 		return nil, run[T]{}, fmt.Errorf("deadlinequeue: the controller of %T has another queue; set NewQueue in its controller.Options to that of this Controller", c.reconciler)

@@ -25,7 +25,7 @@ func slow(wait time.Duration) options {
 }
 
 func TestDeadline_passedGoesFirstEarliestFirst(t *testing.T) {
-	withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+	withObjects(t, options{}, func(_ *testing.T, q queue, p *probe, known objects) {
 		known.due("second", -time.Second)
 		known.due("first", -time.Minute)
 		known.due("ahead", time.Minute)
@@ -38,7 +38,7 @@ func TestDeadline_passedGoesFirstEarliestFirst(t *testing.T) {
 }
 
 func TestDeadline_movesUpWhenItPasses(t *testing.T) {
-	withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+	withObjects(t, options{}, func(_ *testing.T, q queue, p *probe, known objects) {
 		known.due("touched", time.Second)
 		for _, item := range []string{"a", "b", "touched"} {
 			q.Add(item)
@@ -49,7 +49,7 @@ func TestDeadline_movesUpWhenItPasses(t *testing.T) {
 }
 
 func TestDeadline_wakesTheKeyByItself(t *testing.T) {
-	inBubble(t, options{}, func(_ *testing.T, q *queue, p *probe) {
+	inBubble(t, options{}, func(_ *testing.T, q queue, p *probe) {
 		deadline := time.Now().Add(time.Minute)
 		plan := func() requeue.Plan { return requeue.From(time.Now()).Every(5 * time.Minute).Deadline(deadline) }
 		for range 2 { // the second is an event: the poll is over, the deadline is not
@@ -68,7 +68,7 @@ func TestDeadline_wakesTheKeyByItself(t *testing.T) {
 
 // Of deadlines that pass at one instant the first come goes first.
 func TestDeadline_equalOnesInTheirOrder(t *testing.T) {
-	inBubble(t, options{}, func(_ *testing.T, q *queue, p *probe) {
+	inBubble(t, options{}, func(_ *testing.T, q queue, p *probe) {
 		deadline := time.Now().Add(time.Minute)
 		items := []string{"c", "a", "d", "b", "e"}
 		for _, item := range items {
@@ -81,7 +81,7 @@ func TestDeadline_equalOnesInTheirOrder(t *testing.T) {
 
 // Without a poll the deadline alone wakes the key.
 func TestDeadline_withoutAWait(t *testing.T) {
-	inBubble(t, options{}, func(_ *testing.T, q *queue, p *probe) {
+	inBubble(t, options{}, func(_ *testing.T, q queue, p *probe) {
 		q.Add("a")
 		p.takes("a")
 		q.Decide("a", requeue.From(time.Now()).Deadline(time.Now().Add(time.Hour)).Decide())
@@ -96,7 +96,7 @@ func TestDeadline_withoutAWait(t *testing.T) {
 // An update event, or an object that was deleted and comes again, has another deadline.
 func TestRule3_anEventMovesTheDeadline(t *testing.T) {
 	for _, moved := range []time.Duration{15 * time.Minute, 5 * time.Minute} {
-		withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+		withObjects(t, options{}, func(_ *testing.T, q queue, p *probe, known objects) {
 			known.due("a", 10*time.Minute)
 			q.AddAfter("a", time.Hour)
 			known.due("a", moved)
@@ -106,7 +106,7 @@ func TestRule3_anEventMovesTheDeadline(t *testing.T) {
 			time.Sleep(time.Nanosecond)
 			p.serves("a")
 		})
-		withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+		withObjects(t, options{}, func(_ *testing.T, q queue, p *probe, known objects) {
 			p.priority(7, 0, "first")
 			known.due("moved", -time.Second)
 			q.Add("moved")
@@ -118,7 +118,7 @@ func TestRule3_anEventMovesTheDeadline(t *testing.T) {
 }
 
 func TestRule3_anEventEndsTheDeadline(t *testing.T) {
-	withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+	withObjects(t, options{}, func(_ *testing.T, q queue, p *probe, known objects) {
 		known.due("a", time.Minute)
 		q.AddAfter("a", 2*time.Hour)
 		delete(known, "a")
@@ -132,7 +132,7 @@ func TestRule3_anEventEndsTheDeadline(t *testing.T) {
 
 // A key that waited for its deadline is looked at then, although an event has ended that.
 func TestRule3_theWaitForAnEndedDeadlineStays(t *testing.T) {
-	withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+	withObjects(t, options{}, func(_ *testing.T, q queue, p *probe, known objects) {
 		known.due("a", time.Minute)
 		q.Add("a")
 		p.takes("a")
@@ -148,7 +148,7 @@ func TestRule3_theWaitForAnEndedDeadlineStays(t *testing.T) {
 
 // An event does not put a ready key at the end of those that are ready.
 func TestRule3_anEventKeepsThePlace(t *testing.T) {
-	withObjects(t, options{OldestEvery: 2}, func(_ *testing.T, _ *queue, p *probe, known objects) {
+	withObjects(t, options{OldestEvery: 2}, func(_ *testing.T, _ queue, p *probe, known objects) {
 		p.priority(-100, 0, "old", "other")
 		known.due("old", time.Hour)
 		p.priority(-100, 0, "old")
@@ -159,7 +159,7 @@ func TestRule3_anEventKeepsThePlace(t *testing.T) {
 
 // Nor behind those of its priority, whatever the event says of the deadline.
 func TestRule3_anEventKeepsThePlaceInItsPriority(t *testing.T) {
-	withObjects(t, options{OldestEvery: -1}, func(_ *testing.T, q *queue, p *probe, known objects) {
+	withObjects(t, options{OldestEvery: -1}, func(_ *testing.T, q queue, p *probe, known objects) {
 		q.Add("a")
 		q.Add("b")
 		known.due("a", time.Hour)
@@ -168,7 +168,7 @@ func TestRule3_anEventKeepsThePlaceInItsPriority(t *testing.T) {
 		q.Add("a")
 		p.serves("a", "b")
 	})
-	inBubble(t, options{}, func(_ *testing.T, q *queue, p *probe) {
+	inBubble(t, options{}, func(_ *testing.T, q queue, p *probe) {
 		for _, item := range []string{"a", "b", "a"} { // the same wait again
 			q.AddAfter(item, time.Second)
 		}
@@ -212,19 +212,19 @@ func TestSpent_isAFactOfADeadlineAndNotOfATime(t *testing.T) {
 // Objects that are finished cost nothing: whatever way their last reconcile ends, the
 // queue forgets the deadline that it had handed them out with.
 func TestRule7_aFinishedObjectIsForgotten(t *testing.T) {
-	for name, finish := range map[string]func(q *queue, item string){
-		"nothing":       func(q *queue, item string) { q.Done(item) },
-		"a zero plan":   func(q *queue, item string) { succeeds(q, item, requeue.Plan{}) },
-		"an empty plan": func(q *queue, item string) { succeeds(q, item, requeue.From(time.Now())) },
-		"a plain wait": func(q *queue, item string) {
+	for name, finish := range map[string]func(q queue, item string){
+		"nothing":       func(q queue, item string) { q.Done(item) },
+		"a zero plan":   func(q queue, item string) { succeeds(q, item, requeue.Plan{}) },
+		"an empty plan": func(q queue, item string) { succeeds(q, item, requeue.From(time.Now())) },
+		"a plain wait": func(q queue, item string) {
 			q.AddAfter(item, time.Second)
 			q.Done(item)
 		},
-		"a plan without a deadline": func(q *queue, item string) {
+		"a plan without a deadline": func(q queue, item string) {
 			succeeds(q, item, requeue.From(time.Now()).Every(time.Second))
 		},
 	} {
-		inBubble(t, options{}, func(t *testing.T, q *queue, p *probe) {
+		inBubble(t, options{}, func(t *testing.T, q queue, p *probe) {
 			deadline := time.Now().Add(time.Minute)
 			for i := range 1000 {
 				waits(q, p, fmt.Sprint("done ", i), deadline)
@@ -256,7 +256,7 @@ func TestRule4_anEventWhileProcessed(t *testing.T) {
 		{time.Minute, time.Hour, time.Minute},
 		{0, time.Minute, time.Minute}, // there is none any more
 	} {
-		withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+		withObjects(t, options{}, func(_ *testing.T, q queue, p *probe, known objects) {
 			known.due("a", time.Second) // what it is handed out with is replaced
 			q.Add("a")
 			p.takes("a")
@@ -282,7 +282,7 @@ func TestRule4_anEventWhileProcessed(t *testing.T) {
 // The overdue answer of the core: look again in 20 ms, and the deadline is that
 // which the key was just handed out for. It must not be ready at once for ever.
 func TestDeadline_isSpentByAHandOut(t *testing.T) {
-	inBubble(t, options{}, func(t *testing.T, q *queue, p *probe) {
+	inBubble(t, options{}, func(t *testing.T, q queue, p *probe) {
 		deadline := time.Now().Add(time.Second)
 		plan := func() requeue.Plan { return requeue.From(time.Now()).Every(time.Hour).Deadline(deadline) }
 		q.Add("a")
@@ -307,15 +307,15 @@ func TestDeadline_isSpentByAHandOut(t *testing.T) {
 }
 
 func TestDeadline_thatPassesWhileProcessedIsNotSpent(t *testing.T) {
-	for name, end := range map[string]func(q *queue, plan requeue.Plan){
-		"it is told, overdue":  func(q *queue, plan requeue.Plan) { succeeds(q, "a", plan) },
-		"it failed":            func(q *queue, _ requeue.Plan) { failsBare(q, "a") },
-		"it failed, and tells": func(q *queue, plan requeue.Plan) { fails(q, "a", plan) },
-		"nothing, and Options.Deadline is asked": func(q *queue, _ requeue.Plan) {
+	for name, end := range map[string]func(q queue, plan requeue.Plan){
+		"it is told, overdue":  func(q queue, plan requeue.Plan) { succeeds(q, "a", plan) },
+		"it failed":            func(q queue, _ requeue.Plan) { failsBare(q, "a") },
+		"it failed, and tells": func(q queue, plan requeue.Plan) { fails(q, "a", plan) },
+		"nothing, and Options.Deadline is asked": func(q queue, _ requeue.Plan) {
 			q.Done("a")
 		},
 	} {
-		withObjects(t, slow(time.Hour), func(_ *testing.T, q *queue, p *probe, known objects) {
+		withObjects(t, slow(time.Hour), func(_ *testing.T, q queue, p *probe, known objects) {
 			known.due("a", time.Second)
 			q.Add("a")
 			p.takes("a")
@@ -362,7 +362,7 @@ func TestDeadline_oneOfTwoPassesWhileProcessed(t *testing.T) {
 // limiter, and once it has been handed out late, the key goes before the ordinary
 // ones.
 func TestRule2_aFailedReconcileKeepsItsDeadline(t *testing.T) {
-	withObjects(t, options{RateLimiter: limiter[string]()}, func(_ *testing.T, q *queue, p *probe, known objects) {
+	withObjects(t, options{RateLimiter: limiter[string]()}, func(_ *testing.T, q queue, p *probe, known objects) {
 		known.due("a", -time.Second)
 		for _, item := range []string{"a", "b", "c"} {
 			q.Add(item)
@@ -378,7 +378,7 @@ func TestRule2_aFailedReconcileKeepsItsDeadline(t *testing.T) {
 		q.Done("a") // it did not fail
 		p.serves("b", "c", "a")
 	})
-	inBubble(t, slow(time.Hour), func(_ *testing.T, q *queue, p *probe) {
+	inBubble(t, slow(time.Hour), func(_ *testing.T, q queue, p *probe) {
 		waits(q, p, "a", time.Now().Add(time.Minute))
 		q.Add("a")
 		p.takes("a")
@@ -392,7 +392,7 @@ func TestRule2_aFailedReconcileKeepsItsDeadline(t *testing.T) {
 
 // A bare failure keeps the floor, too.
 func TestRule2_aFailedReconcileKeepsItsFloor(t *testing.T) {
-	inBubble(t, slow(time.Second), func(_ *testing.T, q *queue, p *probe) {
+	inBubble(t, slow(time.Second), func(_ *testing.T, q queue, p *probe) {
 		q.Add("a")
 		p.takes("a")
 		now := time.Now()
@@ -413,7 +413,7 @@ func TestRule2_aFailedReconcileKeepsItsFloor(t *testing.T) {
 
 // An event says again what the floor holds back.
 func TestRule3_theFloorStays(t *testing.T) {
-	withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+	withObjects(t, options{}, func(_ *testing.T, q queue, p *probe, known objects) {
 		known.due("a", time.Minute)
 		q.Add("a")
 		p.takes("a")
@@ -430,7 +430,7 @@ func TestRule3_theFloorStays(t *testing.T) {
 // Retries come after the passed deadlines that nobody has seen, in the order of
 // their last hand-outs: keys that fail for ever do not delay healthy deadlines.
 func TestRetries_goAfterPassedDeadlines(t *testing.T) {
-	withObjects(t, options{RateLimiter: limiter[string]()}, func(_ *testing.T, q *queue, p *probe, known objects) {
+	withObjects(t, options{RateLimiter: limiter[string]()}, func(_ *testing.T, q queue, p *probe, known objects) {
 		for i, item := range []string{"fails 1", "fails 2", "fails 3"} {
 			known.due(item, time.Duration(i-10)*time.Hour)
 			q.Add(item)
@@ -450,7 +450,7 @@ func TestRetries_goAfterPassedDeadlines(t *testing.T) {
 
 // A step has failed for an hour when its timeout passes. What fails then is tried again soon.
 func TestRetries_atTheDeadlineTheLimiterBeginsAnew(t *testing.T) {
-	inBubble(t, options{RateLimiter: limiter[string]()}, func(t *testing.T, q *queue, p *probe) {
+	inBubble(t, options{RateLimiter: limiter[string]()}, func(t *testing.T, q queue, p *probe) {
 		deadline := time.Now().Add(time.Hour)
 		q.Add("a")
 		for time.Now().Before(deadline) {
@@ -477,7 +477,7 @@ func TestRetries_endWithTheirDeadline(t *testing.T) {
 		"finished": func(known objects) { delete(known, "a") },
 		"the same": func(objects) {},
 	} {
-		withObjects(t, slow(time.Second), func(_ *testing.T, q *queue, p *probe, known objects) {
+		withObjects(t, slow(time.Second), func(_ *testing.T, q queue, p *probe, known objects) {
 			known.due("a", -time.Second)
 			q.Add("a")
 			p.takes("a")
@@ -498,7 +498,7 @@ func TestRetries_endWithTheirDeadline(t *testing.T) {
 }
 
 func TestDeadline_endsTheWaitOfTheRateLimiter(t *testing.T) {
-	inBubble(t, slow(time.Hour), func(_ *testing.T, q *queue, p *probe) {
+	inBubble(t, slow(time.Hour), func(_ *testing.T, q queue, p *probe) {
 		start := time.Now()
 		plan := func() requeue.Plan {
 			return requeue.From(time.Now()).Deadline(start.Add(time.Minute)).Deadline(start.Add(90 * time.Second))
@@ -537,7 +537,7 @@ func TestRule6_theFloorHoldsWithAnError(t *testing.T) {
 		{"an overdue deadline, a slow limiter", second, -second, hour, hour},
 	} {
 		for _, known := range []bool{false, true} {
-			inBubble(t, slow(tt.limiter), func(t *testing.T, q *queue, p *probe) {
+			inBubble(t, slow(tt.limiter), func(t *testing.T, q queue, p *probe) {
 				start := time.Now()
 				if known { // it is handed out with another
 					waits(q, p, "a", start.Add(30*second))
@@ -564,7 +564,7 @@ func TestRule6_theFloorHoldsWithAnError(t *testing.T) {
 
 // A limiter that lets a key through at once does not undercut the floor, either.
 func TestRule6_theFloorHoldsALimiterWithoutAWait(t *testing.T) {
-	inBubble(t, slow(0), func(_ *testing.T, q *queue, p *probe) {
+	inBubble(t, slow(0), func(_ *testing.T, q queue, p *probe) {
 		for _, floor := range []time.Duration{time.Minute, 0} {
 			q.Add("a")
 			p.takes("a")
@@ -582,7 +582,7 @@ func TestRule6_theFloorHoldsALimiterWithoutAWait(t *testing.T) {
 
 // A floor alone, as after an answer of 429, holds back the retry.
 func TestRule6_aFloorAlone(t *testing.T) {
-	inBubble(t, slow(time.Millisecond), func(_ *testing.T, q *queue, p *probe) {
+	inBubble(t, slow(time.Millisecond), func(_ *testing.T, q queue, p *probe) {
 		q.Add("a")
 		p.takes("a")
 		now := time.Now()
@@ -596,7 +596,7 @@ func TestRule6_aFloorAlone(t *testing.T) {
 
 // The object says a spent deadline again. The other one of the plan stays.
 func TestRule3_aSpentAnswerSaysNothingNew(t *testing.T) {
-	withObjects(t, slow(time.Hour), func(_ *testing.T, q *queue, p *probe, known objects) {
+	withObjects(t, slow(time.Hour), func(_ *testing.T, q queue, p *probe, known objects) {
 		known.due("a", -time.Minute)
 		start := time.Now()
 		q.Add("a")
@@ -614,7 +614,7 @@ func TestRule3_aSpentAnswerSaysNothingNew(t *testing.T) {
 
 // A limiter that waits for ever: the reconcile has failed all the same.
 func TestRule2_aLimiterThatWaitsForEver(t *testing.T) {
-	inBubble(t, slow(math.MaxInt64), func(_ *testing.T, q *queue, p *probe) {
+	inBubble(t, slow(math.MaxInt64), func(_ *testing.T, q queue, p *probe) {
 		waits(q, p, "a", time.Now().Add(time.Minute))
 		q.Add("a")
 		p.takes("a")
@@ -626,7 +626,7 @@ func TestRule2_aLimiterThatWaitsForEver(t *testing.T) {
 
 // A floor holds back what passed while the key was processed.
 func TestRule6_theFloorHoldsBackAPassedDeadline(t *testing.T) {
-	inBubble(t, slow(time.Millisecond), func(_ *testing.T, q *queue, p *probe) {
+	inBubble(t, slow(time.Millisecond), func(_ *testing.T, q queue, p *probe) {
 		start := time.Now()
 		q.Add("a")
 		p.takes("a")
@@ -645,7 +645,7 @@ func TestRule6_theFloorHoldsBackAPassedDeadline(t *testing.T) {
 // The plan may be by a clock of the reconciler's.
 func TestRule6_theFloorByAnotherClock(t *testing.T) {
 	clock := testingclock.NewFakeClock(time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC))
-	for _, end := range []func(*queue, string, requeue.Plan){succeeds, fails} {
+	for _, end := range []func(queue, string, requeue.Plan){succeeds, fails} {
 		q := deadlinequeue.New("", options{Clock: clock})
 		q.Add("a")
 		_, _ = q.Get()
@@ -661,7 +661,7 @@ func TestRule6_theFloorByAnotherClock(t *testing.T) {
 // A step that fails and says that one deadline is overdue and another ahead is a retry,
 // and is called at the other.
 func TestRetries_oneOverdueAndOneAhead(t *testing.T) {
-	inBubble(t, slow(time.Minute), func(_ *testing.T, q *queue, p *probe) {
+	inBubble(t, slow(time.Minute), func(_ *testing.T, q queue, p *probe) {
 		start := time.Now()
 		for _, ahead := range []time.Duration{30 * time.Second, time.Hour} {
 			q.Add("a")
@@ -679,7 +679,7 @@ func TestRetries_oneOverdueAndOneAhead(t *testing.T) {
 
 // A requeue after Done is not what the documentation asks for, and still no loop.
 func TestRule8_aRequeueAfterDoneIsNoLoop(t *testing.T) {
-	withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+	withObjects(t, options{}, func(_ *testing.T, q queue, p *probe, known objects) {
 		known.due("a", -time.Second)
 		q.Add("a")
 		for range 3 {
@@ -698,7 +698,7 @@ func TestRule8_aRequeueAfterDoneIsNoLoop(t *testing.T) {
 
 // A wait and a passed deadline of a key that is known: the deadline counts.
 func TestRule3_aPassedDeadlineEndsAWait(t *testing.T) {
-	withObjects(t, options{}, func(_ *testing.T, q *queue, p *probe, known objects) {
+	withObjects(t, options{}, func(_ *testing.T, q queue, p *probe, known objects) {
 		known.due("known", 10*time.Minute)
 		q.AddAfter("known", time.Hour)
 		known.due("known", -time.Second)
@@ -716,7 +716,7 @@ func TestRule1_thePlanReplacesTheDeadline(t *testing.T) {
 		},
 		"a later deadline": func(now time.Time) requeue.Plan { return requeue.From(now).Deadline(now.Add(time.Minute)) },
 	} {
-		inBubble(t, options{}, func(_ *testing.T, q *queue, p *probe) {
+		inBubble(t, options{}, func(_ *testing.T, q queue, p *probe) {
 			waits(q, p, "a", time.Now().Add(10*time.Second))
 			q.Add("a") // an event
 			p.takes("a")
@@ -733,7 +733,7 @@ func TestRule1_thePlanReplacesTheDeadline(t *testing.T) {
 }
 
 func TestRule1_theLastPlanCounts(t *testing.T) {
-	inBubble(t, options{}, func(t *testing.T, q *queue, p *probe) {
+	inBubble(t, options{}, func(t *testing.T, q queue, p *probe) {
 		now := time.Now()
 		assert.False(t, q.Decide("a", requeue.From(now).Decide()), "it is not being processed")
 		q.Add("a")
@@ -782,7 +782,7 @@ func TestRule1_anOverdueDeadlineDoesNotHideTheNext(t *testing.T) {
 
 // Retries by At are polls: they do not go before a real deadline.
 func TestDeadline_goesBeforeRetriesThatAreNone(t *testing.T) {
-	inBubble(t, options{}, func(_ *testing.T, q *queue, p *probe) {
+	inBubble(t, options{}, func(_ *testing.T, q queue, p *probe) {
 		now := time.Now()
 		for i := range 100 {
 			item := fmt.Sprint("retry ", i)
@@ -797,7 +797,7 @@ func TestDeadline_goesBeforeRetriesThatAreNone(t *testing.T) {
 }
 
 func TestDeadline_extremes(t *testing.T) {
-	withObjects(t, options{}, func(t *testing.T, q *queue, p *probe, known objects) {
+	withObjects(t, options{}, func(t *testing.T, q queue, p *probe, known objects) {
 		known["year 9999"] = time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)
 		known["year 292 billion"] = time.Unix(math.MaxInt64/2, 0)
 		known["year 1"] = time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC)
@@ -819,7 +819,7 @@ func TestDeadline_extremes(t *testing.T) {
 
 func TestOptionsDeadline_whenItIsAsked(t *testing.T) {
 	deadlines := map[string]time.Duration{"late": -time.Minute, "later": -time.Hour, "ahead": time.Minute}
-	var q *queue
+	var q queue
 	start, asked := time.Time{}, map[string]int{}
 	o := options{Deadline: func(item string) (time.Time, bool) {
 		asked[item]++
@@ -830,7 +830,7 @@ func TestOptionsDeadline_whenItIsAsked(t *testing.T) {
 		}
 		return start.Add(in), ok
 	}}
-	inBubble(t, o, func(t *testing.T, made *queue, p *probe) {
+	inBubble(t, o, func(t *testing.T, made queue, p *probe) {
 		q, start = made, time.Now()
 		p.priority(-100, 0, "zero", "none", "ahead", "late", "later")
 		p.serves("later", "late", "zero", "none", "ahead")
@@ -858,7 +858,7 @@ func TestOptionsDeadline_whenItIsAsked(t *testing.T) {
 
 // Options.Deadline stands in for a reconcile that tells nothing, and for that alone.
 func TestOptionsDeadline_atDone(t *testing.T) {
-	withObjects(t, options{}, func(t *testing.T, q *queue, p *probe, known objects) {
+	withObjects(t, options{}, func(t *testing.T, q queue, p *probe, known objects) {
 		q.Add("a")
 		p.takes("a")
 		known.due("a", time.Minute) // what the reconcile has made of the object
@@ -875,7 +875,7 @@ func TestOptionsDeadline_atDone(t *testing.T) {
 
 // The caller's code is not called under the lock, so anything may happen meanwhile.
 func TestOptionsDeadline_doneMeanwhile(t *testing.T) {
-	var q *queue
+	var q queue
 	var meanwhile func()
 	o := options{Deadline: func(string) (time.Time, bool) {
 		if do := meanwhile; do != nil {
@@ -893,7 +893,7 @@ func TestOptionsDeadline_doneMeanwhile(t *testing.T) {
 			p.takes("a")
 		},
 	} {
-		inBubble(t, o, func(t *testing.T, made *queue, p *probe) {
+		inBubble(t, o, func(t *testing.T, made queue, p *probe) {
 			q = made
 			q.Add("a")
 			p.takes("a")

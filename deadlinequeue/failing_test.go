@@ -54,7 +54,7 @@ func (s *simulated) end(key int, began time.Time) {
 	s.served(key, began, failed)
 	plan := requeue.From(time.Now()).Every(s.poll).Deadline(s.deadlines[key])
 	s.mu.Unlock()
-	if ours, ok := s.q.(*deadlinequeue.Queue[int]); ok {
+	if ours, ok := s.q.(deadlinequeue.Queue[int]); ok {
 		ours.Decide(key, plan.Decide())
 	}
 	if after := plan.After(); failed {

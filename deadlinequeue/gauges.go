@@ -42,7 +42,7 @@ type gaugeValues struct {
 }
 
 // gauge looks at the queue. It takes the lock for as long as a call of Len.
-func (q *Queue[T]) gauge() gaugeValues {
+func (q *queue[T]) gauge() gaugeValues {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.wakeUpAll()

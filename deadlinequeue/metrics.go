@@ -20,7 +20,7 @@ type metrics[T comparable] struct {
 	lateness   prometheus.Observer
 	wakeUps    [len(causes)]prometheus.Counter
 
-	q     *Queue[T]
+	q     *queue[T]
 	timer clock.Timer // of watch; nil if nothing is being processed
 }
 
@@ -28,7 +28,7 @@ type metrics[T comparable] struct {
 // as in client-go.
 const unfinishedPeriod = 500 * time.Millisecond
 
-func newMetrics[T comparable](q *Queue[T], name string) *metrics[T] {
+func newMetrics[T comparable](q *queue[T], name string) *metrics[T] {
 	if name == "" {
 		return nil
 	}

@@ -22,7 +22,7 @@ const afterDeadline = int64(time.Second / 2)
 
 // change is the one door by which the facts of an entry change: it takes the entry out
 // of where it stands, changes it, and puts it where it then belongs.
-func (q *Queue[T]) change(e *entry[T], now instant, edit func(*entry[T])) {
+func (q *queue[T]) change(e *entry[T], now instant, edit func(*entry[T])) {
 	due, seq, wasReady, wasAvailable := e.due(), e.seq, e.state == ready, e.available()
 	switch {
 	case wasAvailable:
@@ -40,7 +40,7 @@ func (q *Queue[T]) change(e *entry[T], now instant, edit func(*entry[T])) {
 }
 
 // put puts an entry into the order or the waits, if it belongs there.
-func (q *Queue[T]) put(e *entry[T], now instant, wasAvailable bool) {
+func (q *queue[T]) put(e *entry[T], now instant, wasAvailable bool) {
 	switch {
 	case e.available():
 		q.order.rank(e)
@@ -58,7 +58,7 @@ func (q *Queue[T]) put(e *entry[T], now instant, wasAvailable bool) {
 // available reports whether the entry is to be handed out now.
 func (e *entry[T]) available() bool { return e.state == ready && !e.processing }
 
-func (q *Queue[T]) count(was, is bool) {
+func (q *queue[T]) count(was, is bool) {
 	switch {
 	case is && !was:
 		q.readyCount++
@@ -69,7 +69,7 @@ func (q *Queue[T]) count(was, is bool) {
 }
 
 // watch keeps the entry in ahead as long as its deadline is that.
-func (q *Queue[T]) watch(e *entry[T], now instant, moved bool) {
+func (q *queue[T]) watch(e *entry[T], now instant, moved bool) {
 	switch wanted := e.deadline != never && e.due() > now.wall; {
 	case wanted && e.ahead == 0:
 		q.ahead.push(e)
@@ -95,7 +95,7 @@ const wakeUpBatch = 500
 
 // wakeUp makes ready what has waited long enough, and reports whether there is more
 // of it.
-func (q *Queue[T]) wakeUp(now instant) (more bool) {
+func (q *queue[T]) wakeUp(now instant) (more bool) {
 	for range wakeUpBatch {
 		e := q.due(now)
 		if e == nil {
@@ -108,7 +108,7 @@ func (q *Queue[T]) wakeUp(now instant) (more bool) {
 
 // due returns an entry whose deadline has passed or whose wait is over, nil if there is
 // none.
-func (q *Queue[T]) due(now instant) *entry[T] {
+func (q *queue[T]) due(now instant) *entry[T] {
 	if e := q.ahead.min(); e != nil && e.due() <= now.wall {
 		return e
 	}
@@ -120,7 +120,7 @@ func (q *Queue[T]) due(now instant) *entry[T] {
 
 // wakeUpAll makes ready all that has waited long enough, and returns the time. It
 // gives up the lock between batches.
-func (q *Queue[T]) wakeUpAll() (now instant) {
+func (q *queue[T]) wakeUpAll() (now instant) {
 	for {
 		now = q.observe(q.clock.Now())
 		if !q.wakeUp(now) {

@@ -38,8 +38,53 @@ type Options[T comparable] struct {
 
 // Queue is a work queue that hands out keys whose deadline has passed before all
 // others. Make one with [New], or with [Controller.NewQueue]. Its methods may be called
-// from any number of goroutines.
-type Queue[T comparable] struct {
+// from any number of goroutines. Those of the embedded interface do what it says, and this:
+//
+//   - Add makes an item ready, unless it is already. If the item is being processed, it is ready
+//     once after its Done.
+//   - AddAfter makes it ready after the duration, or now if that is 0 or less. The clock is read
+//     before AddAfter returns. Of several waits the soonest counts, and an item that is ready
+//     stays so.
+//   - AddRateLimited makes it ready when the rate limiter says so, or when its deadline passes, if
+//     that is sooner; in no case before a floor of its plan. Before Done it tells the queue that
+//     the reconcile has failed.
+//   - AddWithOpts takes the sooner of After and RateLimited. A higher priority raises that of an
+//     item which waits or is ready.
+//   - Get waits until an item is ready. The caller must call Done when it has processed it; until
+//     then the item is handed to nobody else. Done of another item does nothing.
+//   - Forget makes the rate limiter forget the item's failures. It cancels no wait, and does not
+//     take the place of Done.
+//   - Len counts the items that are ready, those included that are to be handed out again once
+//     they are Done. Waiting items do not count.
+//   - ShutDown makes the queue ignore all further adds, drops what waits and what is ready, and
+//     makes Get return. ShutDownWithDrain drops what waits only, and returns when all that is
+//     ready has been handed out and is Done; so somebody must go on calling Get. ShutDown ends it
+//     early.
+type Queue[T comparable] interface {
+	priorityqueue.PriorityQueue[T]
+
+	// Decide tells the queue what the plan of a reconcile has come to. The deadline, the
+	// overdue one and the floor count; the wait is added as ever. Of several decisions the last
+	// counts. Call it before the adds that end the reconcile, and before Done. It reports
+	// whether the item is being processed; if it is not, it tells nothing.
+	//
+	// A [Controller] calls it for what a reconciler has told by [Tell].
+	Decide(item T, d requeue.Decision) bool
+
+	// Load returns what there is to do and what there is to do it with: the keys that the queue
+	// holds (waiting, also for a deadline alone, ready or being processed), the workers, and
+	// the mean time from Get to Done of the last reconciles. Workers is the most that have
+	// been in Get or between Get and Done at one time. A field that is not known yet is 0, and
+	// Stretch then answers poll:
+	//
+	//	requeue.From(now).Every(q.Load().Stretch(poll, 0.8))
+	//
+	// polls less often as soon as polling would take more than 80 % of the workers.
+	Load() requeue.Load
+}
+
+// queue is the Queue.
+type queue[T comparable] struct {
 	limiter   workqueue.TypedRateLimiter[T]
 	deadline  func(T) (time.Time, bool)
 	clock     clock.WithDelayedExecution
@@ -69,15 +114,12 @@ type Queue[T comparable] struct {
 	metrics *metrics[T] // nil if there are none
 }
 
-var (
-	_ workqueue.TypedRateLimitingInterface[string] = (*Queue[string])(nil)
-	_ priorityqueue.PriorityQueue[string]          = (*Queue[string])(nil)
-)
-
 // New makes a queue. The name is the label of its metrics, which are those of
 // controller-runtime's queue and some of its own, in controller-runtime's registry. There are
 // none if it is empty.
-func New[T comparable](name string, o Options[T]) *Queue[T] {
+func New[T comparable](name string, o Options[T]) Queue[T] { return newQueue(name, o) }
+
+func newQueue[T comparable](name string, o Options[T]) *queue[T] {
 	if o.OldestEvery == 0 {
 		o.OldestEvery = 16
 	}
@@ -88,7 +130,7 @@ func New[T comparable](name string, o Options[T]) *Queue[T] {
 		o.Clock = clock.RealClock{}
 	}
 	epoch := o.Clock.Now()
-	q := &Queue[T]{
+	q := &queue[T]{
 		limiter:   o.RateLimiter,
 		deadline:  o.Deadline,
 		clock:     o.Clock,
@@ -107,32 +149,25 @@ func New[T comparable](name string, o Options[T]) *Queue[T] {
 	return q
 }
 
-// Add makes the item ready, unless it is already. If the item is being
-// processed, it is ready once after its Done.
-func (q *Queue[T]) Add(item T) { q.add(item, priorityqueue.AddOpts{}) }
+// Add implements Queue.
+func (q *queue[T]) Add(item T) { q.add(item, priorityqueue.AddOpts{}) }
 
-// AddAfter makes the item ready after the duration, or now if that is 0 or less.
-// The clock is read before AddAfter returns. Of several waits the soonest
-// counts, and an item that is ready stays so.
-func (q *Queue[T]) AddAfter(item T, duration time.Duration) {
+// AddAfter implements Queue.
+func (q *queue[T]) AddAfter(item T, duration time.Duration) {
 	q.add(item, priorityqueue.AddOpts{After: duration})
 }
 
-// AddRateLimited makes the item ready when the rate limiter says so, or when its
-// deadline passes, if that is sooner; in no case before a floor of its plan. Before
-// Done it tells the queue that the reconcile has failed.
-func (q *Queue[T]) AddRateLimited(item T) { q.add(item, priorityqueue.AddOpts{RateLimited: true}) }
+// AddRateLimited implements Queue.
+func (q *queue[T]) AddRateLimited(item T) { q.add(item, priorityqueue.AddOpts{RateLimited: true}) }
 
-// AddWithOpts adds items with a delay, a rate limit and a priority. With both After and
-// RateLimited the sooner counts. A higher priority raises that of an item which waits
-// or is ready.
-func (q *Queue[T]) AddWithOpts(o priorityqueue.AddOpts, items ...T) {
+// AddWithOpts implements Queue.
+func (q *queue[T]) AddWithOpts(o priorityqueue.AddOpts, items ...T) {
 	for _, item := range items {
 		q.add(item, o)
 	}
 }
 
-func (q *Queue[T]) add(item T, o priorityqueue.AddOpts) {
+func (q *queue[T]) add(item T, o priorityqueue.AddOpts) {
 	a := addition{waits: o.After > 0 || o.RateLimited, wait: never, limit: never, priority: ptr.Deref(o.Priority, 0), answer: never}
 	if o.After > 0 {
 		a.wait = int64(o.After)
@@ -166,7 +201,7 @@ func (q *Queue[T]) add(item T, o priorityqueue.AddOpts) {
 // askCallers asks the rate limiter and Options.Deadline about an add, where that is of
 // use. They are the caller's code, hence not under the lock. It reports whether the queue
 // takes the add.
-func (q *Queue[T]) askCallers(item T, limited bool, a *addition) bool {
+func (q *queue[T]) askCallers(item T, limited bool, a *addition) bool {
 	if !limited && q.deadline == nil {
 		return true
 	}
@@ -184,7 +219,7 @@ func (q *Queue[T]) askCallers(item T, limited bool, a *addition) bool {
 }
 
 // merge brings an addition together with what is known of its key.
-func (q *Queue[T]) merge(item T, a *addition, now instant) {
+func (q *queue[T]) merge(item T, a *addition, now instant) {
 	e, known := q.entries.findOrAdd(item)
 	if e.processing {
 		q.running[e.place-1].add(a)
@@ -203,7 +238,7 @@ func (q *Queue[T]) merge(item T, a *addition, now instant) {
 
 // asks reports whether the queue takes an add, and whether Options.Deadline is to be asked
 // for it: at each but the requeue of a reconcile that has told its plan.
-func (q *Queue[T]) asks(item T, waits bool) (open, ask bool) {
+func (q *queue[T]) asks(item T, waits bool) (open, ask bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.shuttingDown || q.deadline == nil {
@@ -214,7 +249,7 @@ func (q *Queue[T]) asks(item T, waits bool) (open, ask bool) {
 }
 
 // ask returns the answer of Options.Deadline.
-func (q *Queue[T]) ask(item T) int64 {
+func (q *queue[T]) ask(item T) int64 {
 	if deadline, ok := q.deadline(item); ok {
 		return q.deadlineOf(deadline)
 	}
@@ -222,14 +257,14 @@ func (q *Queue[T]) ask(item T) int64 {
 }
 
 // runOf returns the hand-out of an item that is being processed, nil if it is not.
-func (q *Queue[T]) runOf(item T) *run[T] {
+func (q *queue[T]) runOf(item T) *run[T] {
 	if e, _ := q.entries.find(item); e != nil && e.processing {
 		return &q.running[e.place-1]
 	}
 	return nil
 }
 
-func (q *Queue[T]) signal() {
+func (q *queue[T]) signal() {
 	switch {
 	case q.shuttingDown: // not only one in Get waits: others see that there is no more, or drain
 		q.cond.Broadcast()
@@ -238,17 +273,14 @@ func (q *Queue[T]) signal() {
 	}
 }
 
-// Get waits until an item is ready and returns it. The caller must call Done
-// when it has processed the item; until then the item is handed to nobody else.
-// After a shutdown it returns shutdown = true; with ShutDownWithDrain, once everything that
-// was ready is handed out.
-func (q *Queue[T]) Get() (item T, shutdown bool) {
+// Get implements Queue.
+func (q *queue[T]) Get() (item T, shutdown bool) {
 	item, _, shutdown = q.GetWithPriority()
 	return item, shutdown
 }
 
-// GetWithPriority is Get and returns the item's priority, too.
-func (q *Queue[T]) GetWithPriority() (item T, priority int, shutdown bool) {
+// GetWithPriority implements Queue.
+func (q *queue[T]) GetWithPriority() (item T, priority int, shutdown bool) {
 	item, priority, passed, shutdown := q.get()
 	if passed {
 		// To act on a deadline is another thing than what has failed before: a conflict
@@ -259,7 +291,7 @@ func (q *Queue[T]) GetWithPriority() (item T, priority int, shutdown bool) {
 }
 
 // get is GetWithPriority, and reports whether the item is handed out for a passed deadline.
-func (q *Queue[T]) get() (item T, priority int, passed, shutdown bool) {
+func (q *queue[T]) get() (item T, priority int, passed, shutdown bool) {
 	t := q.clock.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -287,7 +319,7 @@ func (q *Queue[T]) get() (item T, priority int, passed, shutdown bool) {
 }
 
 // handOut turns a ready entry into one that is being processed.
-func (q *Queue[T]) handOut(e *entry[T], now instant) {
+func (q *queue[T]) handOut(e *entry[T], now instant) {
 	q.metrics.handedOut(e, now)
 	var r run[T]
 	q.change(e, now, func(e *entry[T]) { r = e.handOut(now, q.order.number()) })
@@ -297,7 +329,7 @@ func (q *Queue[T]) handOut(e *entry[T], now instant) {
 }
 
 // stop takes an entry out of those that are being processed, and returns its hand-out.
-func (q *Queue[T]) stop(e *entry[T]) run[T] {
+func (q *queue[T]) stop(e *entry[T]) run[T] {
 	at, last := e.place-1, len(q.running)-1
 	r := q.running[at]
 	q.running[at] = q.running[last]
@@ -308,13 +340,8 @@ func (q *Queue[T]) stop(e *entry[T]) run[T] {
 	return r
 }
 
-// Decide tells the queue what the plan of a reconcile has come to: the deadline, the
-// overdue one and the floor count, the wait is added as ever. Of several decisions
-// the last counts. Call it before the adds that end the reconcile, and before Done. It
-// reports whether the item is being processed; if it is not, it tells nothing.
-//
-// A [Controller] calls it for what a reconciler has told by [Tell].
-func (q *Queue[T]) Decide(item T, d requeue.Decision) bool {
+// Decide implements Queue.
+func (q *queue[T]) Decide(item T, d requeue.Decision) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	r := q.runOf(item)
@@ -325,7 +352,7 @@ func (q *Queue[T]) Decide(item T, d requeue.Decision) bool {
 }
 
 // decideFor is Decide for one hand-out of an item, which may be over.
-func (q *Queue[T]) decideFor(item T, handOut uint64, d requeue.Decision) {
+func (q *queue[T]) decideFor(item T, handOut uint64, d requeue.Decision) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if r := q.runOf(item); r != nil && r.seq == handOut {
@@ -333,7 +360,7 @@ func (q *Queue[T]) decideFor(item T, handOut uint64, d requeue.Decision) {
 	}
 }
 
-func (q *Queue[T]) decide(r *run[T], d requeue.Decision) {
+func (q *queue[T]) decide(r *run[T], d requeue.Decision) {
 	ahead, overdue, floor := q.deadlineOf(d.Deadline), q.deadlineOf(d.Overdue), q.floorOf(d.NotBefore)
 	if ahead <= r.began.wall {
 		// By the queue's clock it had passed before the hand-out, and by that of the plan it
@@ -345,10 +372,8 @@ func (q *Queue[T]) decide(r *run[T], d requeue.Decision) {
 	q.change(r.e, q.latest, func(*entry[T]) { r.decide(ahead, overdue, floor) })
 }
 
-// Done ends the processing of an item. If the item was added since it was handed
-// out, it is ready now or waits; if a deadline is known of it, it waits for that.
-// Done of an item that is not being processed does nothing.
-func (q *Queue[T]) Done(item T) {
+// Done implements Queue.
+func (q *queue[T]) Done(item T) {
 	answer := int64(never)
 	asked := q.asksAtDone(item)
 	if asked != 0 {
@@ -384,7 +409,7 @@ func (q *Queue[T]) Done(item T) {
 
 // asksAtDone returns the number of the hand-out for whose end Options.Deadline is to be
 // asked, 0 if it is not.
-func (q *Queue[T]) asksAtDone(item T) uint64 {
+func (q *queue[T]) asksAtDone(item T) uint64 {
 	if q.deadline == nil {
 		return 0
 	}
@@ -396,19 +421,16 @@ func (q *Queue[T]) asksAtDone(item T) uint64 {
 	return 0
 }
 
-// Len returns how many items are ready, those included that are to be handed out
-// again once they are Done. Waiting items do not count.
-func (q *Queue[T]) Len() int {
+// Len implements Queue.
+func (q *queue[T]) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.wakeUpAll()
 	return q.readyCount
 }
 
-// Forget makes the rate limiter forget the item's failures. It does not cancel a
-// wait and does not take the place of Done.
-func (q *Queue[T]) Forget(item T) { q.limiter.Forget(item) }
+// Forget implements Queue.
+func (q *queue[T]) Forget(item T) { q.limiter.Forget(item) }
 
-// NumRequeues returns how often the item was rate limited since it was last
-// forgotten.
-func (q *Queue[T]) NumRequeues(item T) int { return q.limiter.NumRequeues(item) }
+// NumRequeues implements Queue.
+func (q *queue[T]) NumRequeues(item T) int { return q.limiter.NumRequeues(item) }

@@ -21,7 +21,7 @@ import (
 // when the lock is given up.
 type stopsMeanwhile struct {
 	lateTimers
-	q *deadlinequeue.Queue[int]
+	q deadlinequeue.Queue[int]
 }
 
 func (c *stopsMeanwhile) Now() time.Time {
@@ -33,7 +33,7 @@ func (c *stopsMeanwhile) Now() time.Time {
 }
 
 // callingBack is a limiter that calls the queue.
-type callingBack struct{ q *deadlinequeue.Queue[string] }
+type callingBack struct{ q deadlinequeue.Queue[string] }
 
 func (l *callingBack) When(item string) time.Duration {
 	l.q.Add(item + "'s friend")
@@ -63,10 +63,10 @@ func TestShutDownWithDrain_endsWhileItPassesOver(*testing.T) {
 func TestQueue_manyAtOneInstant(t *testing.T) {
 	const n = 2600
 	clock := &lateTimers{FakeClock: testingclock.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}
-	for name, use := range map[string]func(q *deadlinequeue.Queue[int]){
-		"Get":               func(*deadlinequeue.Queue[int]) {},
-		"Len":               func(q *deadlinequeue.Queue[int]) { assert.Equal(t, n, q.Len()) },
-		"ShutDownWithDrain": func(q *deadlinequeue.Queue[int]) { startsDraining(q); assert.Equal(t, n, q.Len()) },
+	for name, use := range map[string]func(q deadlinequeue.Queue[int]){
+		"Get":               func(deadlinequeue.Queue[int]) {},
+		"Len":               func(q deadlinequeue.Queue[int]) { assert.Equal(t, n, q.Len()) },
+		"ShutDownWithDrain": func(q deadlinequeue.Queue[int]) { startsDraining(q); assert.Equal(t, n, q.Len()) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			deadline := clock.Now().Add(time.Hour)
@@ -108,7 +108,7 @@ func TestQueue_theTimerPassesOverAll(t *testing.T) {
 
 func TestRateLimiter_mayCallTheQueue(t *testing.T) {
 	l := &callingBack{}
-	inBubble(t, deadlinequeue.Options[string]{RateLimiter: l}, func(t *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+	inBubble(t, deadlinequeue.Options[string]{RateLimiter: l}, func(t *testing.T, q deadlinequeue.Queue[string], p *probe) {
 		l.q = q
 		q.AddRateLimited("a")
 		assert.Equal(t, 1, q.NumRequeues("a"))
@@ -126,7 +126,7 @@ func TestOldestEvery(t *testing.T) {
 		1:  {"old", "1", "2", "3", "4", "5"},
 		3:  {"1", "2", "old", "3", "4", "5"},
 	} {
-		withObjects(t, options{OldestEvery: every}, func(_ *testing.T, q *queue, p *probe, known objects) {
+		withObjects(t, options{OldestEvery: every}, func(_ *testing.T, q queue, p *probe, known objects) {
 			p.priority(-100, 0, "old")
 			for i, item := range []string{"1", "2", "3", "4", "5"} {
 				known.due(item, time.Duration(i-100)*time.Second)
@@ -138,7 +138,7 @@ func TestOldestEvery(t *testing.T) {
 }
 
 func TestLoad(t *testing.T) {
-	inBubble(t, deadlinequeue.Options[string]{}, func(t *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+	inBubble(t, deadlinequeue.Options[string]{}, func(t *testing.T, q deadlinequeue.Queue[string], p *probe) {
 		assert.Equal(t, requeue.Load{}, q.Load())
 		assert.Equal(t, time.Minute, q.Load().Stretch(time.Minute, 0.8), "unknown")
 		time.Sleep(time.Second) // not part of what follows
@@ -154,7 +154,7 @@ func TestLoad(t *testing.T) {
 		q.Done(second.item)
 		assert.Equal(t, requeue.Load{Objects: 1, Workers: 2, Service: 200 * time.Millisecond}, q.Load())
 	})
-	inBubble(t, deadlinequeue.Options[string]{}, func(t *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+	inBubble(t, deadlinequeue.Options[string]{}, func(t *testing.T, q deadlinequeue.Queue[string], p *probe) {
 		q.Add("a")
 		p.gets("a")
 		assert.Equal(t, 2, q.Load().Workers, "one works and one waits")
@@ -170,7 +170,7 @@ func TestLoad(t *testing.T) {
 // A drain that waits does not take the signal of an item that became ready, and
 // the last hand-out of a drain ends the Gets that wait.
 func TestShutDownWithDrain_wakesWhoWaitsInGet(t *testing.T) {
-	inBubble(t, deadlinequeue.Options[string]{}, func(t *testing.T, q *deadlinequeue.Queue[string], p *probe) {
+	inBubble(t, deadlinequeue.Options[string]{}, func(t *testing.T, q deadlinequeue.Queue[string], p *probe) {
 		q.Add("stuck")
 		q.Add("again")
 		p.takes("stuck", "again")
@@ -264,7 +264,7 @@ func TestQueue_givesTheMemoryOfPrioritiesBack(t *testing.T) {
 
 // More priorities than there are levels kept for, again and again.
 func TestPriority_many(t *testing.T) {
-	inBubble(t, deadlinequeue.Options[string]{OldestEvery: -1}, func(_ *testing.T, _ *deadlinequeue.Queue[string], p *probe) {
+	inBubble(t, deadlinequeue.Options[string]{OldestEvery: -1}, func(_ *testing.T, _ deadlinequeue.Queue[string], p *probe) {
 		const n = 101
 		for range 3 {
 			want := make([]string, 2*n)

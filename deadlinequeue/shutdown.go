@@ -1,26 +1,22 @@
 package deadlinequeue
 
-// ShuttingDown reports whether the queue is shutting down or has shut down.
-func (q *Queue[T]) ShuttingDown() bool {
+// ShuttingDown implements Queue.
+func (q *queue[T]) ShuttingDown() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.shuttingDown
 }
 
-// ShutDown makes the queue ignore all further adds, drops what waits and what is
-// ready, and makes Get return. It also ends a ShutDownWithDrain that has not returned.
-func (q *Queue[T]) ShutDown() {
+// ShutDown implements Queue.
+func (q *queue[T]) ShutDown() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.shutDowns++
 	q.shutDown(false)
 }
 
-// ShutDownWithDrain makes the queue ignore all further adds, drops what waits,
-// and returns when all that is ready has been handed out and all that was handed
-// out is Done; so somebody must go on calling Get. ShutDown ends it early. After
-// a ShutDown it waits for what that has left.
-func (q *Queue[T]) ShutDownWithDrain() {
+// ShutDownWithDrain implements Queue.
+func (q *queue[T]) ShutDownWithDrain() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	before := q.shutDowns
@@ -32,7 +28,7 @@ func (q *Queue[T]) ShutDownWithDrain() {
 	}
 }
 
-func (q *Queue[T]) shutDown(drain bool) {
+func (q *queue[T]) shutDown(drain bool) {
 	if drain {
 		q.wakeUpAll()
 	}
@@ -49,7 +45,7 @@ func (q *Queue[T]) shutDown(drain bool) {
 
 // drop drops what waits, and what is ready, too, unless that is kept. It takes as
 // long as there are entries that stay.
-func (q *Queue[T]) drop(keepReady bool) {
+func (q *queue[T]) drop(keepReady bool) {
 	q.waits.items, q.ahead.items = nil, nil
 	if !keepReady {
 		q.metrics.dropped(q.readyCount)
@@ -72,7 +68,7 @@ func (q *Queue[T]) drop(keepReady bool) {
 }
 
 // keep puts an entry back that had a deadline ahead.
-func (q *Queue[T]) keep(e *entry[T]) {
+func (q *queue[T]) keep(e *entry[T]) {
 	if e.ahead != 0 {
 		q.ahead.push(e)
 	}

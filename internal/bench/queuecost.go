@@ -326,7 +326,7 @@ func costOfDecide(depth int, size costSizes) map[string][]float64 {
 	return rounds(size.rounds, []string{withName, withoutName}, func(name string) float64 {
 		var took time.Duration
 		for range times {
-			q := makeQueue[oursName]("").(*deadlinequeue.Queue[request])
+			q := makeQueue[oursName]("").(deadlinequeue.Queue[request])
 			for _, k := range keys {
 				q.Add(k)
 			}
@@ -517,7 +517,7 @@ func withoutGC() (undo func()) {
 // deadlines.
 func addDue(q typedQueue, key request, due time.Time) {
 	wait := time.Until(due)
-	if _, ours := q.(*deadlinequeue.Queue[request]); ours {
+	if _, ours := q.(deadlinequeue.Queue[request]); ours {
 		addWithDeadline(q, key, wait)
 		return
 	}
@@ -529,7 +529,7 @@ func addDue(q typedQueue, key request, due time.Time) {
 func addWithDeadline(q typedQueue, key request, ahead time.Duration) {
 	q.Add(key)
 	key, _ = q.Get()
-	q.(*deadlinequeue.Queue[request]).Decide(key, requeue.Decision{Deadline: time.Now().Add(ahead)})
+	q.(deadlinequeue.Queue[request]).Decide(key, requeue.Decision{Deadline: time.Now().Add(ahead)})
 	q.AddAfter(key, ahead+2*time.Hour)
 	q.Done(key)
 }

@@ -81,7 +81,7 @@ var (
 // The queue of such a controller, as an event handler is given it, or as it is kept to
 // look at its load.
 
-var q *deadlinequeue.Queue[reconcile.Request]
+var q deadlinequeue.Queue[reconcile.Request]
 
 // A test in virtual time.
 
@@ -99,7 +99,7 @@ var (
 // A controller that uses a work queue by itself.
 
 var (
-	queue *deadlinequeue.Queue[string]
+	queue deadlinequeue.Queue[string]
 	key   string
 
 	_ workqueue.TypedRateLimitingInterface[string] = queue

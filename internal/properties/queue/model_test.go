@@ -82,7 +82,7 @@ var (
 // run is one sequence: a queue, its model, and the world around them.
 type run struct {
 	t        *rapid.T
-	q        *deadlinequeue.Queue[int]
+	q        deadlinequeue.Queue[int]
 	m        *twin
 	began    time.Time
 	clock    *steppedClock // nil: the clock of the bubble
@@ -329,7 +329,7 @@ func (r *run) agree() {
 
 // collide gives many keys of an empty queue the same hash, as chance never does. The
 // queue has no such option, so its field is set as it is.
-func collide(q *deadlinequeue.Queue[int]) {
+func collide(q deadlinequeue.Queue[int]) {
 	hash := reflect.ValueOf(q).Elem().FieldByName("entries").Elem().FieldByName("hash")
 	hash = reflect.NewAt(hash.Type(), unsafe.Pointer(hash.UnsafeAddr())).Elem()
 	hash.Set(reflect.ValueOf(func(key int) uint64 { return uint64(key) % 2 }))

@@ -55,7 +55,7 @@ type cause struct {
 type world struct {
 	t       *testing.T
 	mu      sync.Mutex // around all but Get
-	q       *deadlinequeue.Queue[int]
+	q       deadlinequeue.Queue[int]
 	random  *rand.Rand // of the users; each object has its own, so that the order of workers changes nothing
 	objects []*object
 	option  bool // Options.Deadline is set

@@ -15,7 +15,7 @@ import (
 
 // inWords runs what the rules say in their words, with a rate limiter that waits 10 s
 // times the key.
-func inWords(t *testing.T, deadlines map[int]time.Time, test func(q *deadlinequeue.Queue[int], now time.Time)) {
+func inWords(t *testing.T, deadlines map[int]time.Time, test func(q deadlinequeue.Queue[int], now time.Time)) {
 	synctest.Test(t, func(*testing.T) {
 		o := deadlinequeue.Options[int]{RateLimiter: &fixedLimiter{map[int]int{}}, OldestEvery: -1}
 		if deadlines != nil {
@@ -29,7 +29,7 @@ func inWords(t *testing.T, deadlines map[int]time.Time, test func(q *deadlineque
 
 // The floor holds back no other wait than that of the rate limiter.
 func TestWords_floorHoldsBackNoOtherWait(t *testing.T) {
-	inWords(t, nil, func(q *deadlinequeue.Queue[int], now time.Time) {
+	inWords(t, nil, func(q deadlinequeue.Queue[int], now time.Time) {
 		q.Add(1)
 		q.Get()
 		q.Decide(1, requeue.From(now).Every(time.Second).NotBefore(now.Add(time.Minute)).Decide())
@@ -42,7 +42,7 @@ func TestWords_floorHoldsBackNoOtherWait(t *testing.T) {
 
 // The first add after a hand-out sets the priority.
 func TestWords_firstAddSetsThePriority(t *testing.T) {
-	inWords(t, nil, func(q *deadlinequeue.Queue[int], now time.Time) {
+	inWords(t, nil, func(q deadlinequeue.Queue[int], now time.Time) {
 		q.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(7)}, 1)
 		q.Get()
 		q.Decide(1, requeue.From(now).Deadline(now.Add(time.Second)).Decide())
@@ -60,7 +60,7 @@ func TestWords_firstAddSetsThePriority(t *testing.T) {
 func TestWords_retryHasThePlaceOfItsHandOut(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		deadlines := map[int]time.Time{}
-		inWords(t, deadlines, func(q *deadlinequeue.Queue[int], now time.Time) {
+		inWords(t, deadlines, func(q deadlinequeue.Queue[int], now time.Time) {
 			deadlines[0] = now.Add(-time.Hour)
 			q.Add(0)
 			q.Get()
@@ -84,7 +84,7 @@ func TestWords_retryHasThePlaceOfItsHandOut(t *testing.T) {
 func TestWords_passedDeadlineCountsAnew(t *testing.T) {
 	for _, another := range []int{0, 1, 3} { // the failures before the key has another deadline
 		deadlines := map[int]time.Time{}
-		inWords(t, deadlines, func(q *deadlinequeue.Queue[int], now time.Time) {
+		inWords(t, deadlines, func(q deadlinequeue.Queue[int], now time.Time) {
 			deadlines[0] = now.Add(-time.Hour)
 			q.Add(0)
 			failures := 0
