@@ -9,12 +9,12 @@
 //   - atom.go, sum.go and fact.go: values that nothing more is known of, sums of them, and
 //     what tests have told of such sums.
 //   - memory.go: which store a load reads.
-//   - value.go and known.go: the sum that a value is, when a boolean is true or a pointer
-//     nil, and what is known in a block.
-//   - ways.go and summary.go: the ways that a value comes about, and the ways that a function
+//   - value.go and results.go, known.go and nil.go: the sum that a value is, when a boolean is
+//     true or a pointer nil, and what is known in a block.
+//   - ways.go, summary.go and calling.go: the ways that a value comes about, and the ways that a function
 //     returns. A summary is in terms of the parameters. A caller puts its arguments in their
 //     place, whether the function is of this package or of another.
-//   - sinks.go: the queues that take a wait.
+//   - queues.go and sinks.go: the queues that take a wait.
 //   - sign.go: whether a wait can be 0 or negative.
 //   - uses.go, pairs.go and source.go: what rules ask of values, of what a reconciler returns,
 //     and of the source.
