@@ -61,7 +61,7 @@ func (c *code) dropped(fn *ssa.Function, depth int) bool {
 	}
 	handed := false
 	for _, call := range calls {
-		used, both := handsOn(call)
+		used, both := c.handsOn(call)
 		if used {
 			return false
 		}
@@ -112,7 +112,7 @@ func isExportedInterfaceOf(fn *ssa.Function) bool {
 
 // handsOn tells what becomes of the result of a call that comes with an error: it is made
 // use of, or returned with the error, or neither.
-func handsOn(call *ssa.Call) (used, both bool) {
+func (c *code) handsOn(call *ssa.Call) (used, both bool) {
 	var result, err *ssa.Extract
 	for _, instr := range *call.Referrers() {
 		if ex, ok := instr.(*ssa.Extract); ok {
@@ -128,13 +128,14 @@ func handsOn(call *ssa.Call) (used, both bool) {
 		returned, _ := onlyReturned(call)
 		return false, returned
 	}
-	h := handing{err: err, seen: map[ssa.Value]bool{}}
+	h := handing{code: c, err: err, seen: map[ssa.Value]bool{}}
 	h.follow(result)
 	return h.used, h.both && !h.used
 }
 
 // A handing follows a result through the variables that it is kept in.
 type handing struct {
+	*code
 	err        *ssa.Extract // that came with it
 	seen       map[ssa.Value]bool
 	used, both bool
@@ -149,6 +150,9 @@ func (h *handing) follow(v ssa.Value) {
 		switch instr := instr.(type) {
 		case *ssa.Return:
 			last := instr.Results[len(instr.Results)-1]
+			if h.err != nil && flow.IsNil(last) && h.flow.IsNilIn(h.err, h.flow.Known(instr.Block())) {
+				continue // it came without an error
+			}
 			if h.err == nil || last != ssa.Value(h.err) && (flow.IsNil(last) || !flow.IsError(last.Type())) {
 				h.used = true
 			} else {

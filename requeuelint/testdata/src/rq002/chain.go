@@ -71,3 +71,21 @@ func chain() (ctrl.Result, error) {
 	}
 	return ctrl.Result{}, nil
 }
+
+// The caller makes use of the wait where there is no error.
+func readyYet(n int) (bool, ctrl.Result, error) {
+	if err := work(); err != nil {
+		return false, ctrl.Result{RequeueAfter: time.Minute}, err // want `RQ002`
+	}
+	return n > 0, ctrl.Result{RequeueAfter: time.Minute}, nil
+}
+
+func asksReady(n int) (ctrl.Result, error) {
+	ready, result, err := readyYet(n)
+	if err != nil {
+		return result, err
+	} else if !ready {
+		return result, nil
+	}
+	return ctrl.Result{}, nil
+}
