@@ -8,6 +8,7 @@ import (
 	"go/types"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 
@@ -145,7 +146,22 @@ func matters(pass *analysis.Pass) bool {
 			}
 		}
 	}
-	return arithmeticOfDurations(pass)
+	return setsDefaults(pass) || arithmeticOfDurations(pass)
+}
+
+// setsDefaults reports whether there is a defaulting function or webhook, which may set an
+// optional time or span.
+func setsDefaults(pass *analysis.Pass) bool {
+	return slices.ContainsFunc(pass.Files, func(f *ast.File) bool {
+		return slices.ContainsFunc(f.Decls, func(d ast.Decl) bool {
+			fn, ok := d.(*ast.FuncDecl)
+			return ok && isDefaulting(fn.Name.Name)
+		})
+	})
+}
+
+func isDefaulting(name string) bool {
+	return strings.HasPrefix(name, "SetDefaults") || name == "Default"
 }
 
 func tellsOfWaits(pass *analysis.Pass, fn *types.Func) bool {

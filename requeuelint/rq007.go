@@ -6,6 +6,7 @@ import (
 	"go/types"
 	"slices"
 
+	"golang.org/x/tools/go/analysis"
 	"golang.org/x/tools/go/ssa"
 
 	"github.com/requeue-go/requeue/requeuelint/internal/flow"
@@ -123,7 +124,16 @@ func (d dereference) isTested(c *code, fn *ssa.Function) bool {
 		_, withError := d.ptr.(*ssa.Extract)
 		return withError || usedInTest(d.ptr) || c.flow.NeverNil(d.ptr, d.ptr.(ssa.Instruction).Block()) || !c.flow.MayReturnNil(d.call)
 	}
-	return c.testedSomewhere(fn, d.field, map[*ssa.Function]bool{})
+	return c.testedSomewhere(fn, d.field, map[*ssa.Function]bool{}) || c.hasDefault(d.field)
+}
+
+// hasDefault reports whether a defaulting function or webhook of a package that is imported
+// sets a field.
+func (s *shared) hasDefault(field *types.Var) bool {
+	return slices.ContainsFunc(s.pass.AllObjectFacts(), func(f analysis.ObjectFact) bool {
+		told, ok := f.Fact.(*flow.Portable)
+		return ok && isDefaulting(f.Object.Name()) && slices.Contains(told.Nils, fieldName(field))
+	})
 }
 
 // derefs lists the optional times and spans that a value is computed from.

@@ -6,6 +6,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"rq007/api"
+
 	"github.com/requeue-go/requeue"
 )
 
@@ -134,3 +136,11 @@ func notOptional(o *object) (ctrl.Result, error) {
 
 // No wait.
 func age(o *object) string { return o.Status.StartedAt.String() }
+
+func defaulted(c *api.Config) (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: max(time.Second, c.SyncPeriod.Duration)}, nil
+}
+
+func withoutDefault(c *api.Config) (ctrl.Result, error) {
+	return ctrl.Result{RequeueAfter: max(time.Second, c.Grace.Duration)}, nil // want `RQ007`
+}
