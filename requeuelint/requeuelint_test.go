@@ -38,7 +38,7 @@ func TestSites(t *testing.T) {
 // Of every rule, what it reports and what it does not.
 func TestRules(t *testing.T) {
 	analysistest.Run(t, analysistest.TestData(), everything(),
-		"rq001", "rq002", "rq003", "rq004", "rq005", "rq006", "rq007", "rq009", "rq011")
+		"rq001", "rq002", "rq003", "rq004", "rq005", "rq006", "rq007", "rq009", "rq011", "docs")
 	analysistest.Run(t, analysistest.TestData(), requeuelint.Analyzers("RQ010")[0], "rq010")
 }
 

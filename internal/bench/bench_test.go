@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -28,46 +27,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-const root = "../.." // of the clone
-
 func readAll(t *testing.T) results {
 	t.Helper()
 	all, err := readResults(root)
 	require.NoError(t, err)
 	return all
-}
-
-// What the documents say between markers, and what the figures are drawn of, is what
-// was measured.
-func TestDocuments_saysWhatWasMeasured(t *testing.T) {
-	s, err := readAll(t).show()
-	require.NoError(t, err)
-	found := 0
-	for _, name := range documents {
-		text, err := os.ReadFile(filepath.Join(root, name))
-		require.NoError(t, err)
-		filled, err := fill(string(text), s.values)
-		require.NoError(t, err, name)
-		assert.Equal(t, filled, string(text), "%s: run `go run ./internal/bench -write`", name)
-		found += len(marked.FindAllString(string(text), -1))
-		assert.Equal(t, strings.Count(string(text), "<!--bench:"), len(marked.FindAllString(string(text), -1)), "%s: markers without an end", name)
-	}
-	assert.Positive(t, found)
-
-	files, err := filepath.Glob(filepath.Join(root, "docs/figures/*.svg"))
-	require.NoError(t, err)
-	want := map[string]string{}
-	for _, f := range s.figures {
-		for _, theme := range themes {
-			want[filepath.Join(root, f.path(theme))] = f.fingerprint()
-		}
-	}
-	assert.Len(t, files, len(want), "figures that nothing draws, or that were not drawn")
-	for file, fingerprint := range want {
-		svg, err := os.ReadFile(file)
-		require.NoError(t, err)
-		assert.Contains(t, string(svg), fingerprint, "%s: run `go run ./internal/bench -write`", file)
-	}
 }
 
 func TestResults_haveEachMeasurement(t *testing.T) {
@@ -83,33 +47,6 @@ func TestResults_haveEachMeasurement(t *testing.T) {
 		delete(all, m.name)
 	}
 	assert.Empty(t, all, "results that nothing measures")
-}
-
-// Each figure that a document shows is there, in both themes.
-func TestDocuments_figuresAreThere(t *testing.T) {
-	for _, name := range documents {
-		text, err := os.ReadFile(filepath.Join(root, name))
-		require.NoError(t, err)
-		for _, part := range strings.Split(string(text), `"`) {
-			if strings.HasSuffix(part, ".svg") {
-				assert.FileExists(t, filepath.Join(root, filepath.Dir(name), part), name)
-			}
-		}
-	}
-}
-
-func TestFill(t *testing.T) {
-	values := map[string]string{"a.b": "2", "t": table([]string{"x"}, []string{"1"})}
-	filled, err := fill("one <!--bench:a.b-->1<!--/bench-->, <!--bench:t--><!--/bench-->", values)
-	require.NoError(t, err)
-	assert.Equal(t, "one <!--bench:a.b-->2<!--/bench-->, <!--bench:t-->\n\n| x |\n| --- |\n| 1 |\n\n<!--/bench-->", filled)
-
-	again, err := fill(filled, values)
-	require.NoError(t, err)
-	assert.Equal(t, filled, again)
-
-	_, err = fill("<!--bench:nobody-->1<!--/bench-->", values)
-	assert.ErrorContains(t, err, "nobody")
 }
 
 func TestFigure_svgOfEachKindIsWellFormed(t *testing.T) {

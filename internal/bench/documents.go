@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,64 +10,109 @@ import (
 	"strings"
 )
 
-// documents have values of measurements between markers:
+// Two kinds of markers have a document filled. Between those of the first stands what was
+// measured:
 //
 //	<!--bench:fleet.late-->0.09 s<!--/bench-->
-var documents = []string{"README.md", "docs/demo.md", "docs/performance.md", "docs/adopting.md", "docs/monitoring.md"}
+//
+// The second goes before a Go block, which is a file, or a part of one that stands between
+// the comments "// doc: name" and "// end":
+//
+//	<!--code:examples/snippets/snippets.go#name-->
+var (
+	numbers = regexp.MustCompile(`(?s)<!--bench:([a-z0-9.-]+)-->(.*?)<!--/bench-->`)
+	blocks  = regexp.MustCompile("(?s)<!--code:([^#> ]+?)(?:#([a-z0-9-]+))?-->(\n+)([ \t]*)```go\n.*?\n[ \t]*```\n")
+	parts   = regexp.MustCompile(`(?ms)^[ \t]*// doc: (\S+)\n(.*?)^[ \t]*// end$`)
+	wanted  = regexp.MustCompile(` // want .*`) // is for the test of the linter
+)
 
-var marked = regexp.MustCompile(`(?s)<!--bench:([a-z0-9.-]+)-->(.*?)<!--/bench-->`)
+// documentsIn are the files that may have markers.
+func documentsIn(root string) ([]string, error) {
+	docs, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	return append(docs, filepath.Join(root, "README.md")), err
+}
 
-// fill puts the values between the markers of a text, and fails for one that there is
-// no value for.
-func fill(text string, values map[string]string) (string, error) {
-	var unknown []string
-	filled := marked.ReplaceAllStringFunc(text, func(found string) string {
-		key := marked.FindStringSubmatch(found)[1]
+// fill fills a document, and fails for a marker of what there is not, and for Go that has no
+// marker.
+func fill(root, text string, values map[string]string) (string, error) {
+	var wrong []string
+	text = numbers.ReplaceAllStringFunc(text, func(found string) string {
+		key := numbers.FindStringSubmatch(found)[1]
 		value, ok := values[key]
 		if !ok {
-			unknown = append(unknown, key)
+			wrong = append(wrong, "nothing measures "+key)
 		}
 		return "<!--bench:" + key + "-->" + value + "<!--/bench-->"
 	})
-	if unknown != nil {
-		return "", fmt.Errorf("no measurement has the value of these markers: %s", strings.Join(unknown, ", "))
+	all, filled := strings.Count(text, "```go"), 0
+	text = blocks.ReplaceAllStringFunc(text, func(found string) string {
+		filled++
+		m := blocks.FindStringSubmatch(found)
+		file, name, gap, indent := m[1], m[2], m[3], m[4]
+		code, err := snippet(filepath.Join(root, file), name)
+		if err != nil {
+			wrong = append(wrong, err.Error())
+		}
+		marker, _, _ := strings.Cut(found, "-->")
+		lines := strings.Split("```go\n"+code+"\n```", "\n")
+		for i, line := range lines {
+			if line != "" {
+				lines[i] = indent + line
+			}
+		}
+		return marker + "-->" + gap + strings.Join(lines, "\n") + "\n"
+	})
+	if all != filled {
+		wrong = append(wrong, fmt.Sprintf("%d of %d Go blocks have no marker <!--code:file#name-->", all-filled, all))
 	}
-	return filled, nil
+	if all := strings.Count(text, "<!--bench:"); all != len(numbers.FindAllString(text, -1)) {
+		wrong = append(wrong, "a marker <!--bench:key--> has no end")
+	}
+	if wrong != nil {
+		return "", fmt.Errorf("%s", strings.Join(wrong, "\n"))
+	}
+	return text, nil
 }
 
-// writeDocuments writes what the results show.
-func writeDocuments(root string, all results) error {
-	s, err := all.show()
+// snippet is a file, or the part of it with the name, without its indentation.
+func snippet(file, name string) (string, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	code := string(data)
+	if name != "" {
+		found := map[string]string{}
+		for _, m := range parts.FindAllStringSubmatch(code, -1) {
+			found[m[1]] = m[2]
+		}
+		var ok bool
+		if code, ok = found[name]; !ok {
+			return "", fmt.Errorf("%s has no part %q, but %v", file, name, slices.Sorted(maps.Keys(found)))
+		}
+	}
+	code = strings.Trim(wanted.ReplaceAllString(code, ""), "\n")
+	indent := code[:len(code)-len(strings.TrimLeft(code, "\t"))] // of the first line
+	return strings.ReplaceAll(strings.TrimPrefix(code, indent), "\n"+indent, "\n"), nil
+}
+
+// writeDocuments fills all documents.
+func writeDocuments(root string, values map[string]string) error {
+	documents, err := documentsIn(root)
 	if err != nil {
 		return err
 	}
-	for _, name := range documents {
-		path := filepath.Join(root, name)
+	for _, path := range documents {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		filled, err := fill(string(text), s.values)
+		filled, err := fill(root, string(text), values)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", path, err)
 		}
 		if err := os.WriteFile(path, []byte(filled), 0o644); err != nil {
 			return err
-		}
-	}
-	for _, f := range s.figures {
-		for _, theme := range themes {
-			svg, err := f.svg(theme)
-			if err != nil {
-				return fmt.Errorf("figure %s: %w", f.Name, err)
-			}
-			path := filepath.Join(root, f.path(theme))
-			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-				return err
-			}
-			if err := os.WriteFile(path, svg, 0o644); err != nil {
-				return err
-			}
 		}
 	}
 	return nil

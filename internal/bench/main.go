@@ -89,7 +89,14 @@ func command(ctx context.Context, args []string, out *os.File) error {
 			return err
 		}
 	}
-	return writeDocuments(*root, all)
+	s, err := all.show()
+	if err != nil {
+		return err
+	}
+	if err := writeFigures(*root, s.figures); err != nil {
+		return err
+	}
+	return writeDocuments(*root, s.values)
 }
 
 // measureAll measures what matches and writes the results after each, so that none is
@@ -144,5 +151,20 @@ func measureAll(ctx context.Context, root string, all results, pattern *regexp.R
 		return err
 	}
 	fmt.Fprintf(out, "all in %.0fs\n", time.Since(began).Seconds())
+	return nil
+}
+
+func writeFigures(root string, figures []figure) error {
+	for _, f := range figures {
+		for _, theme := range themes {
+			svg, err := f.svg(theme)
+			if err != nil {
+				return fmt.Errorf("figure %s: %w", f.Name, err)
+			}
+			if err := os.WriteFile(filepath.Join(root, f.path(theme)), svg, 0o644); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }

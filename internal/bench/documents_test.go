@@ -1,0 +1,67 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const root = "../.." // of the clone
+
+// What the documents say between markers is what was measured, and their Go is code that
+// compiles.
+func TestDocuments(t *testing.T) {
+	s, err := readAll(t).show()
+	require.NoError(t, err)
+	documents, err := documentsIn(root)
+	require.NoError(t, err)
+	require.Greater(t, len(documents), 5)
+	for _, path := range documents {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		filled, err := fill(root, string(text), s.values)
+		require.NoError(t, err, path)
+		lines := strings.Split(string(text), "\n")
+		for i, want := range strings.Split(filled, "\n") {
+			if i >= len(lines) || lines[i] != want {
+				assert.Fail(t, "run `go run ./internal/bench -write`", "%s:%d: want %q", path, i+1, want)
+				break
+			}
+		}
+		assert.Len(t, text, len(filled), path)
+	}
+}
+
+func TestFill(t *testing.T) {
+	dir := t.TempDir()
+	file := "package p\n\nfunc f() {\n\t// doc: one\n\tif true {\n\t\tg()\n\n\t\th() // so // want `RQ001`\n\t}\n\t// end\n}\n\n// doc: two\nvar x int\n\n// end\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "p.go"), []byte(file), 0o644))
+	values := map[string]string{"a.b": "2", "t": table([]string{"x"}, []string{"1"})}
+	for _, c := range []struct{ text, want, wrong string }{
+		{text: "one <!--bench:a.b-->1<!--/bench-->, <!--bench:t--><!--/bench-->", want: "one <!--bench:a.b-->2<!--/bench-->, <!--bench:t-->\n\n| x |\n| --- |\n| 1 |\n\n<!--/bench-->"},
+		{text: "<!--bench:nobody-->1<!--/bench-->", wrong: "nothing measures nobody"},
+		{text: "<!--bench:a.b-->1", wrong: "has no end"},
+		{text: "so: <!--code:p.go#two-->\n\n```go\n```go\nold\n```\n", wrong: "1 of 2 Go blocks have no marker"},
+		{text: "so: <!--code:p.go#two-->\n\n```go\nold\n```\nand", want: "so: <!--code:p.go#two-->\n\n```go\nvar x int\n```\nand"},
+		{text: "- x\n\n  <!--code:p.go#one-->\n  ```go\n  old\n  ```\n", want: "- x\n\n  <!--code:p.go#one-->\n  ```go\n  if true {\n  \tg()\n\n  \th() // so\n  }\n  ```\n"},
+		{text: "<!--code:p.go-->\n```go\nold\n```\n", want: "<!--code:p.go-->\n```go\n" + wanted.ReplaceAllString(file, "") + "```\n"},
+		{text: "<!--code:p.go#three-->\n```go\nold\n```\n", wrong: `no part "three", but [one two]`},
+		{text: "<!--code:q.go-->\n```go\nold\n```\n", wrong: "no such file"},
+		{text: "```go\nold\n```\n", wrong: "1 of 1 Go blocks have no marker"},
+	} {
+		filled, err := fill(dir, c.text, values)
+		if c.wrong != "" {
+			assert.ErrorContains(t, err, c.wrong)
+			continue
+		}
+		require.NoError(t, err)
+		assert.Equal(t, c.want, filled)
+		again, err := fill(dir, filled, values)
+		require.NoError(t, err)
+		assert.Equal(t, filled, again)
+	}
+}
