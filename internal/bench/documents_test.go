@@ -32,7 +32,7 @@ func TestDocuments(t *testing.T) {
 				break
 			}
 		}
-		assert.Len(t, text, len(filled), path)
+		assert.Equal(t, len(filled), len(text), path)
 	}
 }
 
