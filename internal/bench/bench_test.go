@@ -1,73 +1,94 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/requeue-go/requeue/internal/faults"
 )
 
-func TestMain(m *testing.M) {
-	if faults.Child() {
-		return
-	}
-	if name := os.Getenv(childEnv); name != "" {
-		runChild(name)
-	}
-	os.Exit(m.Run())
-}
-
-func readAll(t *testing.T) results {
-	t.Helper()
+// Each measurement has been made, and each row stands in a line.
+func TestResults(t *testing.T) {
 	all, err := readResults(root)
 	require.NoError(t, err)
-	return all
-}
-
-func TestResults_haveEachMeasurement(t *testing.T) {
-	all := readAll(t)
-	for _, m := range measures {
-		r, ok := all[m.name]
-		if !assert.True(t, ok, "%s was never measured", m.name) {
-			continue
-		}
-		assert.NotZero(t, r.Measured, m.name)
-		assert.NotZero(t, r.Machine.Cores, m.name)
-		assert.Contains(t, r.Versions, "go", m.name)
+	rows := 0
+	for _, m := range measures() {
+		assert.NotEmpty(t, all[m.name], "%s was never measured", m.name)
+		rows += len(all[m.name])
 		delete(all, m.name)
 	}
 	assert.Empty(t, all, "results that nothing measures")
+	data, err := os.ReadFile(filepath.Join(root, resultsFile))
+	require.NoError(t, err)
+	assert.Equal(t, rows+2, strings.Count(string(data), "\n"))
+}
+
+// The figures are those of what was measured, and of nothing else.
+func TestFigures(t *testing.T) {
+	all, err := readResults(root)
+	require.NoError(t, err)
+	files, err := filepath.Glob(filepath.Join(root, "docs/figures/*.svg"))
+	require.NoError(t, err)
+	figures := all.show().figures
+	assert.Len(t, files, len(figures))
+	for _, f := range figures {
+		svg, err := os.ReadFile(filepath.Join(root, f.path()))
+		require.NoError(t, err)
+		assert.True(t, string(f.svg()) == string(svg), "%s: run `go run ./internal/bench -write`", f.path())
+	}
+}
+
+// Each figure that a document shows is there.
+func TestDocuments_figuresAreThere(t *testing.T) {
+	documents, err := documentsIn(root)
+	require.NoError(t, err)
+	found := 0
+	for _, path := range documents {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		for _, part := range strings.FieldsFunc(string(text), func(r rune) bool { return strings.ContainsRune(`"()`, r) }) {
+			if strings.HasSuffix(part, ".svg") {
+				found++
+				assert.FileExists(t, filepath.Join(filepath.Dir(path), part), path)
+			}
+		}
+	}
+	assert.Positive(t, found)
 }
 
 func TestFigure_svgOfEachKindIsWellFormed(t *testing.T) {
-	f := figure{Name: "all", Panels: []panel{
-		{Title: "lines", LogX: true, Room: true, Lines: []series{{Name: "a", X: []float64{1, 10}, Y: []float64{1, 100}}}},
-		{Title: "dots", Unit: "s", Floor: 0.1, Rows: []string{"one", "two"}, Dots: []series{{Name: "a", Y: []float64{1, notRun}}, {Name: "b", Y: []float64{0, 2}}}},
-		{Title: "bars", Unit: "%", Rows: []string{"one"}, Bars: []series{{Name: "a", Y: []float64{1}}, {Name: "b", Y: []float64{0}}}},
-	}}
-	for _, theme := range themes {
-		svg, err := f.svg(theme)
-		require.NoError(t, err)
-		decoder := xml.NewDecoder(strings.NewReader(string(svg)))
-		for err == nil {
-			_, err = decoder.Token()
+	svg := figure{name: "all", panels: []panel{
+		{title: "lines & dots", logX: true, lines: []series{{"client-go", []float64{1, 10}, []float64{1, 100}}}},
+		{title: "dots", unit: "s", floor: 0.1, rows: []string{"one", "two"}, dots: []series{{"a", nil, []float64{1, -1}}, {"b", nil, []float64{0, 2}}}},
+		{title: "bars", unit: "%", x: "x", y: "y", rows: []string{"one"}, bars: []series{{"a", nil, []float64{1}}, {"b", nil, []float64{0}}}},
+	}}.svg()
+	decoder := xml.NewDecoder(strings.NewReader(string(svg)))
+	for {
+		_, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			break
 		}
-		assert.ErrorIs(t, err, io.EOF)
-		assert.Contains(t, string(svg), f.fingerprint())
+		require.NoError(t, err)
 	}
-	other := f
-	other.Name = "other"
-	assert.NotEqual(t, f.fingerprint(), other.fingerprint())
+	text := string(svg)
+	assert.Contains(t, text, "prefers-color-scheme: dark")
+	assert.Equal(t, 2, strings.Count(text, "polyline"), "the style and a line")
+	assert.Equal(t, 3, strings.Count(text, "<circle"), "one was not measured, and one series needs no legend")
+	assert.NotContains(t, text, "NaN")
+	assert.NotContains(t, text, "Inf")
+}
+
+func TestAxis_ticks(t *testing.T) {
+	assert.Equal(t, []float64{0, 20, 40, 60, 80, 100, 120}, axis{most: 120}.ticks())
+	assert.Equal(t, []float64{0, 2, 4, 6, 8}, axis{most: 9.5}.ticks())
+	assert.InDeltaSlice(t, []float64{0.01, 0.1, 1}, axis{least: 0.01, most: 5, log: true}.ticks(), 1e-9)
 }
 
 func TestAmount(t *testing.T) {
@@ -92,48 +113,9 @@ func TestSpanOf(t *testing.T) {
 	}
 }
 
-func TestCommand(t *testing.T) {
-	out, err := os.CreateTemp(t.TempDir(), "")
-	require.NoError(t, err)
-	defer out.Close()
-	for _, c := range []struct {
-		args []string
-		want string
-	}{
-		{[]string{"-nonsense"}, "flag provided but not defined"},
-		{[]string{"nonsense"}, `"nonsense" is not a flag`},
-		{[]string{"-run", "("}, "-run"},
-		{[]string{"-root", t.TempDir()}, "is not the root of a clone"},
-		{[]string{"-root", root, "-run", "nonsense"}, "matches nothing"},
-	} {
-		assert.ErrorContains(t, command(t.Context(), c.args, out), c.want)
-	}
-	require.NoError(t, command(t.Context(), []string{"-h"}, out))
-	help, err := os.ReadFile(out.Name())
-	require.NoError(t, err)
-	assert.Contains(t, string(help), "Usage: go run ./internal/bench")
-}
-
-// A measurement is made in a process of its own, which tells how far it is and what
-// came out; and it can be stopped.
-func TestRunInChild(t *testing.T) {
-	for _, m := range measures {
-		if m.name != "handled" {
-			continue
-		}
-		var said []string
-		r, err := runInChild(t.Context(), root, m, func(text string) { said = append(said, text) })
-		require.NoError(t, err)
-		assert.Equal(t, len(handledWays), len(said))
-		var h handled
-		require.NoError(t, json.Unmarshal(r.Data, &h))
-		assert.Len(t, h, len(handledWays))
-
-		stopped, stop := context.WithCancelCause(t.Context())
-		stop(errors.New("stopped"))
-		_, err = runInChild(stopped, root, m, func(string) {})
-		require.Error(t, err)
-	}
-	_, err := runInChild(t.Context(), root, measure{name: "nonsense"}, func(string) {})
-	assert.ErrorContains(t, err, "which is no measurement")
+func TestShowDemo_showsTwoPromotions(t *testing.T) {
+	d := row{Text: "starting\n\n 1s  a  timeout 1s  requeue  failed 1ms late\n 2s  b  timeout 2s  requeue  failed 2ms late\n" +
+		" 3s  c  timeout 2s  requeue  failed 3ms late\n 5s  a  timeout 1s  fixed interval  failed 4s late\n\nlate, p50   2s\n"}
+	assert.Equal(t, "\n\n```\nstarting\n\n 1s  a  timeout 1s  requeue  failed 1ms late\n 2s  b  timeout 2s  requeue  failed 2ms late\n"+
+		" 5s  a  timeout 1s  fixed interval  failed 4s late\n\nlate, p50   2s\n```\n\n", showDemo([]row{d}).values["output"])
 }

@@ -15,15 +15,16 @@ const root = "../.." // of the clone
 // What the documents say between markers is what was measured, and their Go is code that
 // compiles.
 func TestDocuments(t *testing.T) {
-	s, err := readAll(t).show()
+	all, err := readResults(root)
 	require.NoError(t, err)
+	values := all.show().values
 	documents, err := documentsIn(root)
 	require.NoError(t, err)
 	require.Greater(t, len(documents), 5)
 	for _, path := range documents {
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
-		filled, err := fill(root, string(text), s.values)
+		filled, err := fill(root, string(text), values)
 		require.NoError(t, err, path)
 		lines := strings.Split(string(text), "\n")
 		for i, want := range strings.Split(filled, "\n") {

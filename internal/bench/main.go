@@ -1,46 +1,40 @@
 // Command bench measures what requeue and deadlinequeue gain and cost, beside what
 // controllers do without them. Run it in the root of a clone:
 //
-//	go run ./internal/bench            measures all, about ten minutes
-//	go run ./internal/bench -list      says what there is
-//	go run ./internal/bench -run race  measures some
+//	go run ./internal/bench              measures all, less than six minutes
+//	go run ./internal/bench -run 'race'  measures some
+//	go run ./internal/bench -write       measures nothing, and fills the documents
 //
-// It writes internal/bench/results.json, with the raw figures and what they were measured on,
-// and from that the figures of docs/figures and all that stands between markers in
-// README.md and docs. Each measurement runs in a process of its own. It reads processor
+// A measurement is a test of this package or of internal/faults, or a benchmark. It is run in
+// a process of its own, so that none inherits the heap and the timers of another; by hand it is
+//
+//	REQUEUE_BENCH=whole go test -run Measure/race -json ./internal/bench
+//	go test -run '^$' -bench QueueCost -count 6 ./internal/bench
+//
+// What they tell becomes rows of internal/bench/results.json, and these become the figures of
+// docs/figures and what stands between markers in README.md and docs. It reads processor
 // times and sends signals as Unix does, so it does not build on Windows.
 package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/requeue-go/requeue/internal/faults"
 )
 
 func main() {
-	if faults.Child() {
-		return
-	}
-	if name := os.Getenv(childEnv); name != "" {
-		runChild(name)
-		return
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := command(ctx, os.Args[1:], os.Stdout)
+	err := command(ctx, os.Args[1:])
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -48,122 +42,144 @@ func main() {
 	}
 }
 
-func command(ctx context.Context, args []string, out *os.File) error {
+func command(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
 	root := flags.String("root", ".", "root `directory` of the clone")
-	list := flags.Bool("list", false, "list the measurements, and measure nothing")
-	run := flags.String("run", "", "measure those whose name matches the `regexp`; of the others the results stay as they are")
+	only := flags.String("run", "", "measure those whose name matches the `regexp`; of the others the results stay as they are")
 	write := flags.Bool("write", false, "measure nothing, and write documents and figures from the results that are there")
-	err := flags.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(out, "Usage: go run ./internal/bench [flags]\n\nMeasures, and writes internal/bench/results.json, docs/figures, and what is between markers in\nREADME.md and docs.\n\n")
-		flags.SetOutput(out)
-		flags.PrintDefaults()
-		return nil
-	case err != nil:
+	if err := flags.Parse(args); err != nil {
 		return err
-	case flags.NArg() > 0:
-		return fmt.Errorf("%q is not a flag; -h lists them", flags.Arg(0))
 	}
-	if *list {
-		for _, m := range measures {
-			fmt.Fprintf(out, "%-12s %s\n", m.name, m.title)
-		}
-		return nil
-	}
-	pattern, err := regexp.Compile(*run)
+	pattern, err := regexp.Compile(*only)
 	if err != nil {
 		return fmt.Errorf("-run: %w", err)
-	}
-	if gomod, err := os.ReadFile(filepath.Join(*root, "go.mod")); err != nil || !strings.HasPrefix(string(gomod), "module github.com/requeue-go/requeue\n") {
-		return fmt.Errorf("%s is not the root of a clone of requeue; go there, or use -root", *root)
 	}
 	all, err := readResults(*root)
 	if err != nil {
 		return err
 	}
 	if !*write {
-		if err := measureAll(ctx, *root, all, pattern, out); err != nil {
+		began := time.Now()
+		if err := measureAll(ctx, *root, all, pattern); err != nil {
+			return err
+		}
+		if *only == "" {
+			all["whole"] = []row{{Measure: "whole", Values: map[string]float64{"minutes": time.Since(began).Minutes()}}}
+		}
+		if err := all.write(*root); err != nil {
 			return err
 		}
 	}
-	s, err := all.show()
-	if err != nil {
-		return err
-	}
-	if err := writeFigures(*root, s.figures); err != nil {
-		return err
+	s := all.show()
+	for _, f := range s.figures {
+		if err := os.WriteFile(filepath.Join(*root, f.path()), f.svg(), 0o644); err != nil {
+			return err
+		}
 	}
 	return writeDocuments(*root, s.values)
 }
 
-// measureAll measures what matches and writes the results after each, so that none is
-// lost if a later one fails.
-func measureAll(ctx context.Context, root string, all results, pattern *regexp.Regexp, out *os.File) error {
-	var chosen []measure
-	for _, m := range measures {
-		if pattern.MatchString(m.name) {
-			chosen = append(chosen, m)
-		}
-	}
-	if len(chosen) == 0 {
-		return fmt.Errorf("-run %s matches nothing; -list says what there is", pattern)
-	}
-	began := time.Now()
-	b := newBoard(out)
-	defer b.clear()
-	var mu sync.Mutex // guards the results
-	one := func(ctx context.Context, i int) error {
-		m := chosen[i]
-		l := b.begin(fmt.Sprintf("[%d/%d] %-12s", i+1, len(chosen), m.name))
-		e, err := runInChild(ctx, root, m, l.say)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
-		}
-		l.end(fmt.Sprintf("%.1fs", e.Seconds))
-		mu.Lock()
-		defer mu.Unlock()
-		all[m.name] = e
-		return all.write(root)
-	}
-	in := func(ctx context.Context, l load) error {
-		for i, m := range chosen {
-			if m.load == l {
-				if err := one(ctx, i); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	}
-	if err := in(ctx, processor); err != nil {
-		return err
-	}
-	both, ctx := errgroup.WithContext(ctx)
-	both.Go(func() error { return in(ctx, virtual) })
-	both.Go(func() error { return in(ctx, idle) })
-	if err := both.Wait(); err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "all in %.0fs\n", time.Since(began).Seconds())
-	return nil
+// measure is one measurement.
+type measure struct {
+	name  string
+	phase phase
+	rows  measurer
+	show  func(rows []row) shown
 }
 
-func writeFigures(root string, figures []figure) error {
-	for _, f := range figures {
-		for _, theme := range themes {
-			svg, err := f.svg(theme)
-			if err != nil {
-				return fmt.Errorf("figure %s: %w", f.Name, err)
+// measurer measures what has a name.
+type measurer = func(ctx context.Context, in place, name string) ([]row, error)
+
+// phase is what a measurement needs of the machine. One phase comes after the other.
+type phase int
+
+const (
+	alone   phase = iota // speed is what is measured: nothing else may run
+	virtual              // all counts in virtual time: it may be slow, so two run at a time
+	idle                 // it waits for real time to pass
+)
+
+// place is where a measurement is run: the root of the clone, and a directory with the
+// compiled tests.
+type place struct{ root, tests string }
+
+// shown is what goes into documents and figures.
+type shown struct {
+	values  map[string]string // of the markers: a text, or a table
+	figures []figure
+}
+
+// measures are all that there are, in the order in which their rows are written.
+func measures() []measure {
+	return []measure{
+		{"calculation", alone, benchmarks("Calculation", 1, 6), showCalculation},
+		{"queuecost", alone, benchmarks("QueueCost", 2, 3), showQueueCost},
+		{"pauses", alone, benchmarks("Pauses", 3, 1), showPauses},
+		{"upstream", alone, benchmarks("(AddGetDone|AddOnly|AddLockContended)", 2, 3), showUpstream},
+		{"scale", alone, tested("bench"), showScale},
+		{"fleet", virtual, tested("bench"), showFleets},
+		{"race", virtual, tested("bench"), showRaces},
+		{"erroring", virtual, tested("bench"), showErroring},
+		{"handled", virtual, tested("bench"), showHandled},
+		{"overload", virtual, tested("bench"), showQueues("overload")},
+		{"storm", virtual, tested("bench"), showQueues("storm")},
+		{"herd", virtual, tested("bench"), showQueues("herd")},
+		{"failing", virtual, tested("bench"), showQueues("failing")},
+		{"outage", virtual, tested("bench"), showOutage},
+		{"moved", virtual, tested("bench"), showMoved},
+		{"restart", virtual, tested("bench"), showQueues("restart")},
+		{"faults", idle, tested("faults"), showFaults},
+		{"demo", idle, printed("./examples/promotion"), showDemo},
+		{"whole", alone, nil, func([]row) shown { return shown{} }},
+	}
+}
+
+// measureAll measures what matches and writes the results after each, so that none is lost if
+// a later one fails.
+func measureAll(ctx context.Context, root string, all results, pattern *regexp.Regexp) error {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return err
+	}
+	tests, err := os.MkdirTemp("", "bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(tests) }()
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", tests+"/", "./internal/bench", "./internal/faults")
+	build.Dir, build.Stderr = root, os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("%v: %w", build, err)
+	}
+	var mu sync.Mutex // guards the results
+	for p, atATime := range []int{alone: 1, virtual: 2, idle: 2} {
+		group, ctx := errgroup.WithContext(ctx)
+		group.SetLimit(atATime)
+		for _, m := range measures() {
+			if m.phase != phase(p) || m.rows == nil || !pattern.MatchString(m.name) {
+				continue
 			}
-			if err := os.WriteFile(filepath.Join(root, f.path(theme)), svg, 0o644); err != nil {
-				return err
-			}
+			group.Go(func() error {
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				began := time.Now()
+				rows, err := m.rows(ctx, place{root, tests}, m.name)
+				if err != nil {
+					return fmt.Errorf("%s: %w", m.name, err)
+				}
+				fmt.Printf("%-12s %4.0f s, %d rows\n", m.name, time.Since(began).Seconds(), len(rows))
+				for i := range rows {
+					rows[i].Measure = m.name
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				all[m.name] = append([]row{{Measure: m.name, Run: thisRun(root, began)}}, rows...)
+				return all.write(root)
+			})
+		}
+		if err := group.Wait(); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,181 +1,149 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
-	"testing"
+	"syscall"
 	"time"
+
+	"golang.org/x/perf/benchfmt"
+	"golang.org/x/perf/benchmath"
 )
 
-// A measure is one entry of the list: how it is measured, and how its data are shown.
-type measure struct {
-	name  string
-	load  load
-	title string
-	run   func(m *measuring) any
-	show  func(data json.RawMessage) (shown, error)
-}
+// wholeEnv is set where the measurements are to be made at their whole size. Without it
+// they are small, and tests like all others.
+const wholeEnv = "REQUEUE_BENCH"
 
-// A load is what a measurement needs of the machine.
-type load int
-
-const (
-	processor load = iota // speed is what is measured: nothing else may run
-	virtual               // all counts in virtual time: it may be slow
-	idle                  // it waits for real time to pass: something virtual may run beside it
-)
-
-// shown is what goes into documents and figures.
-type shown struct {
-	values  map[string]string // of the markers: a text, or a table
-	figures []figure
-}
-
-// newMeasure ties a measure to the type of its data, D.
-func newMeasure[D any](name string, load load, title string, run func(m *measuring) D, show func(D) shown) measure {
-	return measure{
-		name: name, load: load, title: title,
-		run: func(m *measuring) any { return run(m) },
-		show: func(data json.RawMessage) (shown, error) {
-			var d D
-			if err := json.Unmarshal(data, &d); err != nil {
-				return shown{}, fmt.Errorf("%s: %s: %w", resultsFile, name, err)
+// tested measures by a test of a package, which tells a row by an attribute "row" of
+// itself (testing.T.Attr).
+func tested(pkg string) measurer {
+	return func(ctx context.Context, in place, name string) (rows []row, err error) {
+		output, err := in.run(ctx, "internal/"+pkg, "go", "tool", "test2json", filepath.Join(in.tests, pkg+".test"),
+			"-test.v=test2json", "-test.timeout=10m", "-test.parallel=3", "-test.run=^TestMeasure$/^"+name+"$")
+		var says strings.Builder
+		for line := range bytes.Lines(output) {
+			var event struct{ Action, Key, Value, Output string }
+			if err := json.Unmarshal(line, &event); err != nil {
+				return nil, fmt.Errorf("%s: %w", line, err)
 			}
-			return show(d), nil
-		},
-	}
-}
-
-// measuring is what a measurement has: a test, as virtual time is to be had in tests
-// only, and somebody to tell how far it is.
-type measuring struct {
-	*testing.T
-	messages *json.Encoder
-}
-
-// say tells how far the measurement is.
-func (m *measuring) say(format string, args ...any) {
-	_ = m.messages.Encode(message{Say: fmt.Sprintf(format, args...)})
-}
-
-// message is a line that the process of a measurement writes.
-type message struct {
-	Say  string          `json:",omitempty"`
-	Data json.RawMessage `json:",omitempty"`
-}
-
-// childEnv names the measurement that a process is for.
-const childEnv = "REQUEUE_BENCH_MEASURE"
-
-// rootEnv names the root of the clone.
-const rootEnv = "REQUEUE_BENCH_ROOT"
-
-// runInChild measures in a process of its own, so that no measurement inherits the
-// heap and the timers of another.
-func runInChild(ctx context.Context, root string, m measure, say func(string)) (*result, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	read, write, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer read.Close()
-	cmd := exec.CommandContext(ctx, self)
-	cmd.Env = append(os.Environ(), childEnv+"="+m.name, rootEnv+"="+root)
-	cmd.ExtraFiles = []*os.File{write}
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 10 * time.Second
-	var output strings.Builder
-	cmd.Stdout, cmd.Stderr = &output, &output
-	began := time.Now()
-	err = cmd.Start()
-	write.Close()
-	if err != nil {
-		return nil, err
-	}
-	var data json.RawMessage
-	lines := bufio.NewScanner(read)
-	lines.Buffer(nil, 64<<20)
-	for lines.Scan() {
-		var msg message
-		if err := json.Unmarshal(lines.Bytes(), &msg); err != nil {
-			return nil, errors.Join(err, cmd.Wait())
+			if !strings.HasPrefix(event.Output, "=== ATTR") {
+				says.WriteString(event.Output)
+			}
+			if event.Action != "attr" || event.Key != "row" {
+				continue
+			}
+			var r row
+			if err := json.Unmarshal([]byte(event.Value), &r); err != nil {
+				return nil, fmt.Errorf("%s: %w", event.Value, err)
+			}
+			rows = append(rows, r)
 		}
-		if msg.Say != "" {
-			say(msg.Say)
+		if err == nil && rows == nil {
+			err = errors.New("it tells no row")
 		}
-		if msg.Data != nil {
-			data = msg.Data
+		if err != nil {
+			return nil, fmt.Errorf("%w\n%s", err, &says)
 		}
+		return rows, nil
 	}
-	if err := errors.Join(lines.Err(), cmd.Wait()); err != nil || data == nil {
-		return nil, fmt.Errorf("no result: %w\n%s", err, &output)
-	}
-	return &result{
-		Measured: began.UTC().Truncate(time.Second), Seconds: time.Since(began).Seconds(),
-		Machine: thisMachine(), Versions: versions(), Data: data,
-	}, nil
 }
 
-// runChild is the process of a measurement. It does not return.
-func runChild(name string) {
-	os.Args = os.Args[:1] // package testing reads flags
-	write := os.NewFile(3, "messages")
-	for _, m := range measures {
-		if m.name != name {
-			continue
-		}
-		testing.Main(matchAll, []testing.InternalTest{{Name: name, F: func(t *testing.T) {
-			messages := json.NewEncoder(write)
-			data, err := json.Marshal(m.run(&measuring{t, messages}))
+// benchmarks measures by benchmarks, in so many processes, each so many times.
+func benchmarks(pattern string, processes, count int) measurer {
+	return func(ctx context.Context, in place, _ string) ([]row, error) {
+		var all []byte
+		for range processes {
+			output, err := in.run(ctx, "internal/bench", filepath.Join(in.tests, "bench.test"),
+				"-test.run=^$", "-test.bench=^Benchmark"+pattern+"$", "-test.benchtime=40ms", "-test.timeout=10m", "-test.count="+strconv.Itoa(count))
 			if err != nil {
-				t.Fatal(err)
+				return nil, fmt.Errorf("%w\n%s", err, output)
 			}
-			if t.Failed() {
-				return
-			}
-			if err := messages.Encode(message{Data: data}); err != nil {
-				t.Fatal(err)
-			}
-		}}}, nil, nil)
+			all = append(all, output...)
+		}
+		return summarized(all)
 	}
-	fmt.Fprintf(os.Stderr, "%s is %q, which is no measurement\n", childEnv, name)
-	os.Exit(2)
 }
 
-func matchAll(string, string) (bool, error) { return true, nil }
-
-// machine is what was measured on.
-type machine struct {
-	CPU   string
-	Cores int
-	OS    string
-	Arch  string
+// printed measures by a program: what is measured is what it prints.
+func printed(program string) measurer {
+	return func(ctx context.Context, in place, _ string) ([]row, error) {
+		output, err := in.run(ctx, "", "go", "run", program)
+		return []row{{Text: string(output)}}, err
+	}
 }
 
-func thisMachine() machine {
-	return machine{CPU: cpuModel(), Cores: runtime.NumCPU(), OS: runtime.GOOS, Arch: runtime.GOARCH}
-}
-
-// cpuModel is what Linux calls the processor; unknown elsewhere.
-func cpuModel() string {
-	info, err := os.ReadFile("/proc/cpuinfo")
+// run runs a command and returns what it prints. One that is stopped may clean up.
+func (in place) run(ctx context.Context, dir, name string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Env = filepath.Join(in.root, dir), append(os.Environ(), wholeEnv+"=whole")
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	output, err := cmd.Output()
 	if err != nil {
-		return "unknown"
+		return output, fmt.Errorf("%v: %w", cmd, err)
 	}
-	for line := range strings.Lines(string(info)) {
-		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-			return strings.TrimSpace(value)
+	return output, nil
+}
+
+// cores is what package testing appends to the name of a benchmark.
+var cores = regexp.MustCompile(`-\d+$`)
+
+// baselines are the last parts of the names of benchmarks that others are compared with.
+var baselines = []string{"queue=" + oursName, "call=nextrequeue"}
+
+// summarized are the medians of benchmarks as benchstat computes them, with the ends of
+// their confidence interval, and how probable it is that one differs from ours by chance
+// alone, p: that of benchstat, of the Mann-Whitney U-test.
+func summarized(output []byte) (rows []row, err error) {
+	type key struct{ name, unit string }
+	samples := map[key][]float64{}
+	var names []string
+	units := map[string][]string{}
+	reader := benchfmt.NewReader(bytes.NewReader(output), "")
+	for reader.Scan() {
+		result, ok := reader.Result().(*benchfmt.Result)
+		if !ok {
+			continue // a line of the configuration
+		}
+		name := cores.ReplaceAllString(string(result.Name.Full()), "")
+		if units[name] == nil {
+			names = append(names, name)
+		}
+		for _, v := range result.Values {
+			k := key{name, v.Unit}
+			if samples[k] == nil {
+				units[name] = append(units[name], v.Unit)
+			}
+			samples[k] = append(samples[k], v.Value)
 		}
 	}
-	return "unknown"
+	if err := reader.Err(); err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		r := row{Of: strings.Split(name, "/"), Values: map[string]float64{}}
+		for _, unit := range units[name] {
+			sample := benchmath.NewSample(samples[key{name, unit}], &benchmath.DefaultThresholds)
+			s := benchmath.AssumeNothing.Summary(sample, 0.95)
+			r.Values["n"], r.Values[unit] = float64(len(sample.Values)), s.Center
+			r.Values[unit+" low"], r.Values[unit+" high"] = sample.Values[0], sample.Values[len(sample.Values)-1]
+			for _, last := range baselines {
+				with := strings.Join(append(r.Of[:len(r.Of)-1:len(r.Of)-1], last), "/")
+				if other := samples[key{with, unit}]; other != nil && with != name {
+					r.Values[unit+" p"] = benchmath.AssumeNothing.Compare(benchmath.NewSample(other, &benchmath.DefaultThresholds), sample).P
+				}
+			}
+		}
+		rows = append(rows, r)
+	}
+	return rows, nil
 }

@@ -2,233 +2,115 @@ package main
 
 import (
 	"context"
-	"slices"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/requeue-go/requeue/deadlinequeue"
 )
 
-// shortRun has its trouble after half an hour.
-func shortRun() watched {
-	w := watchedRun
-	w.From, w.To, w.Length = 30*time.Minute, 50*time.Minute, 110*time.Minute
-	return w
-}
+// What the rules say is tested by promtool, on series by hand (monitoring/rules_test.yaml).
+// Here is what these series and the dashboard take for granted.
 
-func evaluateAll(t *testing.T, samples []sample) *evaluated {
+// metrics are the values by the name of each metric, of those with the label.
+func metrics(t *testing.T, label, value string) map[string][]float64 {
 	t.Helper()
-	e, err := evaluate(t.TempDir(), root, samples)
+	families, err := ctrlmetrics.Registry.Gather()
 	require.NoError(t, err)
-	t.Cleanup(e.close)
-	return e
-}
-
-func TestRules_late(t *testing.T) {
-	w := shortRun()
-	e := evaluateAll(t, w.scrapes(t))
-	f, ok := e.fired["RequeueDeadlinesLate"]
-	require.True(t, ok)
-	assert.Greater(t, f.From, w.From)
-	assert.Less(t, f.From, w.From+15*time.Minute)
-	assert.Less(t, f.To, w.To+35*time.Minute, "the short windows end it")
-	assert.NotContains(t, e.fired, "RequeueQueueStalled")
-}
-
-func TestRules_quiet(t *testing.T) {
-	w := shortRun()
-	w.To = w.From
-	e := evaluateAll(t, w.scrapes(t))
-	assert.Empty(t, e.fired)
-	// Every panel has something to show, of metrics as they are.
-	board, err := readDashboard(root)
-	require.NoError(t, err)
-	for _, p := range board.Panels {
-		assert.NotEmpty(t, e.panels[p.Title], p.Title)
-		assert.GreaterOrEqual(t, len(e.panels[p.Title]), len(p.Targets), "%s: an expression without data", p.Title)
-	}
-}
-
-// No reconcile ends any more.
-func TestRules_stalled(t *testing.T) {
-	w := shortRun()
-	w.To, w.Slow = w.Length, 3*time.Hour
-	e := evaluateAll(t, w.scrapes(t))
-	f, ok := e.fired["RequeueQueueStalled"]
-	require.True(t, ok)
-	assert.Less(t, f.From, w.From+25*time.Minute)
-}
-
-// A warm standby has all objects in its queue and works off none, while the leader has nothing
-// to do: no alarm. If nobody leads, it is one.
-func TestRules_warmStandby(t *testing.T) {
-	queue := func(leader bool) (samples []sample) {
-		begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-		for at := begin; at.Before(begin.Add(time.Hour)); at = at.Add(scrapeInterval) {
-			add := func(metric, instance string, value float64, more ...string) {
-				l := labels.FromStrings(append(more, model.MetricNameLabel, metric, "namespace", "default",
-					"job", "controller", "instance", instance, "controller", "promotions")...)
-				samples = append(samples, sample{l, at, value})
+	found := map[string][]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == label && l.GetValue() == value {
+					found[f.GetName()] = append(found[f.GetName()], m.GetGauge().GetValue())
+				}
 			}
-			if leader {
-				add("controller_runtime_max_concurrent_reconciles", "controller-0", 2)
-				add("workqueue_depth", "controller-0", 0, "name", "promotions")
-				add("workqueue_work_duration_seconds_count", "controller-0", 200, "name", "promotions")
-			}
-			add("workqueue_depth", "controller-1", 50, "name", "promotions")
-			add("workqueue_work_duration_seconds_count", "controller-1", 0, "name", "promotions")
 		}
-		return samples
 	}
-	assert.Empty(t, evaluateAll(t, queue(true)).fired)
-	assert.Contains(t, evaluateAll(t, queue(false)).fired, "RequeueQueueStalled")
+	return found
 }
 
-// What the rules tell a warm standby by: it has a queue, and no number of workers yet.
-func TestRules_standbyOfControllerRuntime(t *testing.T) {
+// What the rules tell a warm standby by: it has a queue, and no number of workers yet. And
+// each metric that the rules and the dashboard name is one of such a controller, or is recorded.
+func TestMonitoring_metrics(t *testing.T) {
 	// The metrics outlive the test. Another run of it needs another name.
-	t.Run(strconv.FormatInt(time.Now().UnixNano(), 10), standbyOfControllerRuntime)
-}
-
-func standbyOfControllerRuntime(t *testing.T) {
+	name := t.Name() + strconv.FormatInt(time.Now().UnixNano(), 10)
 	ctx, stop := context.WithCancel(t.Context())
 	dq := deadlinequeue.For(reconcile.Func(func(context.Context, reconcile.Request) (reconcile.Result, error) {
 		return reconcile.Result{}, nil
 	}), deadlinequeue.Options[reconcile.Request]{})
-	c, err := controller.NewTypedUnmanaged(t.Name(), controller.Options{
+	c, err := controller.NewTypedUnmanaged(name, controller.Options{
 		Reconciler: dq, NewQueue: dq.NewQueue, EnableWarmup: new(true), SkipNameValidation: new(true),
 		LogConstructor: func(*reconcile.Request) logr.Logger { return logr.Discard() },
 	})
 	require.NoError(t, err)
-	require.NoError(t, c.Watch(source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Name: "one"}})
+	require.NoError(t, c.Watch(source.Func(func(_ context.Context, q typedQueue) error {
+		q.Add(request{NamespacedName: types.NamespacedName{Name: "one"}})
 		return nil
 	})))
-	values := func(metric string) (values []float64) {
-		for _, s := range scrape(t) {
-			if s.labels.Get(model.MetricNameLabel) == metric && s.labels.Get("controller") == t.Name() {
-				values = append(values, s.value)
-			}
-		}
-		return values
-	}
-
+	const depth, workers = "workqueue_depth", "controller_runtime_max_concurrent_reconciles"
 	require.NoError(t, c.(interface{ Warmup(context.Context) error }).Warmup(ctx))
-	assert.Equal(t, []float64{1}, values("workqueue_depth"))
-	assert.Empty(t, values("controller_runtime_max_concurrent_reconciles"))
+	assert.Equal(t, []float64{1}, metrics(t, "controller", name)[depth])
+	assert.NotContains(t, metrics(t, "controller", name), workers)
 
-	stop() // it starts, and ends
+	known := metrics(t, "name", name) // those of a queue end with it
+	stop()                            // it starts, and ends
 	require.NoError(t, c.Start(ctx))
-	assert.Equal(t, []float64{1}, values("controller_runtime_max_concurrent_reconciles"))
-}
+	assert.Equal(t, []float64{1}, metrics(t, "controller", name)[workers])
 
-// Is a busy controller polling or spinning? A poll every 5 minutes is no alarm, however many
-// objects there are; one of 10 ms is, and the cause says that it is a poll.
-func TestRules_spinning(t *testing.T) {
-	w := shortRun()
-	w.Objects, w.Slow, w.Spin = 10, w.Normal, 10*time.Millisecond
-	e := evaluateAll(t, w.scrapes(t))
-	f, ok := e.fired["RequeueSpinning"]
-	require.True(t, ok)
-	assert.Greater(t, f.From, w.From)
-	assert.Less(t, f.From, w.From+15*time.Minute)
-	assert.Less(t, f.To, w.To+10*time.Minute)
-	assert.NotContains(t, e.fired, "RequeueDeadlinesLate")
-	most := map[string]float64{}
-	for _, c := range e.panels["Wake-ups of an object"] {
-		most[c.Name] = slices.Max(c.Y)
+	for metric, values := range metrics(t, "controller", name) {
+		known[metric] = values
 	}
-	t.Log(most)
-	assert.Greater(t, most["poll"], 5.0)
-	assert.Less(t, most["retry"], 0.1)
-	assert.Less(t, most["deadline"], 0.1)
-
-	w.Objects, w.Spin = 2000, 0
-	assert.NotContains(t, evaluateAll(t, w.scrapes(t)).fired, "RequeueSpinning")
-}
-
-// More polls than can be made; deadlines are acted on all the same.
-func TestRules_backlog(t *testing.T) {
-	w := shortRun()
-	w.Objects, w.Workers, w.Slow, w.To = 2000, 20, 4*time.Second, w.Length
-	e := evaluateAll(t, w.scrapes(t))
-	assert.Contains(t, e.fired, "RequeueBacklog")
-}
-
-// Prometheus 2 keeps a bucket's bound as "1", Prometheus 3 as "1.0".
-func TestRules_bothFormsOfABound(t *testing.T) {
-	w := shortRun()
-	samples := w.scrapes(t)
-	renamed := 0
-	for i, s := range samples {
-		if s.labels.Get("le") == "1.0" {
-			samples[i].labels = labels.NewBuilder(s.labels).Set("le", "1").Labels()
-			renamed++
-		}
-	}
-	require.Positive(t, renamed)
-	assert.Contains(t, evaluateAll(t, samples).fired, "RequeueDeadlinesLate")
-}
-
-func TestRules_say(t *testing.T) {
-	rules, err := readRules(root)
+	rules, err := os.ReadFile(filepath.Join(root, "monitoring/rules.yaml"))
 	require.NoError(t, err)
-	alerts := 0
-	for _, r := range rules {
-		if r.Alert == "" {
+	dashboard, err := os.ReadFile(filepath.Join(root, "monitoring/dashboard.json"))
+	require.NoError(t, err)
+	named := regexp.MustCompile(`\b(requeue|workqueue|controller_runtime)(:|_)[a-z0-9_:]+[{\[]`).FindAllString(string(rules)+string(dashboard), -1)
+	require.Greater(t, len(named), 20)
+	for _, metric := range named {
+		metric = strings.TrimRight(metric, "{[")
+		if strings.Contains(metric, ":") {
+			assert.Contains(t, string(rules), "record: "+metric+"\n")
 			continue
 		}
-		alerts++
-		for _, annotation := range []string{"summary", "description"} {
-			assert.Regexp(t, `^\S.*\.$`, r.Annotations[annotation], "%s: no sentence", r.Alert)
+		for _, suffix := range []string{"_bucket", "_count", "_sum"} {
+			metric = strings.TrimSuffix(metric, suffix)
 		}
-		assert.Contains(t, []string{"critical", "warning"}, r.Labels["severity"], r.Alert)
+		assert.NotNil(t, known[metric], metric)
 	}
-	assert.Equal(t, 5, alerts)
 }
 
 // Each panel can be narrowed to a namespace, a job and a queue, and each but those of recorded
-// series, which are sums of the instances, to an instance.
-func TestDashboard_variables(t *testing.T) {
-	board, err := readDashboard(root)
-	require.NoError(t, err)
-	var names []string
-	for _, v := range board.Templating.List {
-		names = append(names, v.Name)
-	}
-	assert.Equal(t, []string{"datasource", "namespace", "job", "instance", "name"}, names)
-	for _, p := range board.Panels {
-		for _, target := range p.Targets {
-			for _, name := range names[1:] {
-				if name == "instance" && strings.Contains(target.Expr, "requeue:") {
-					continue
-				}
-				assert.Contains(t, target.Expr, name+`=~"$`+name+`"`, p.Title)
-			}
-			assert.NotContains(t, fillIn(target.Expr), "$", p.Title)
+// series, which are sums of the instances, to an instance. None covers another.
+func TestMonitoring_dashboard(t *testing.T) {
+	var board struct {
+		Panels []struct {
+			ID                 int
+			Title, Description string
+			GridPos            struct{ X, Y, W, H int }
+			FieldConfig        struct{ Defaults struct{ Unit string } }
+			Targets            []struct{ Expr string }
 		}
 	}
-}
-
-func TestDashboard_panels(t *testing.T) {
-	board, err := readDashboard(root)
+	data, err := os.ReadFile(filepath.Join(root, "monitoring/dashboard.json"))
 	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, &board))
 	require.NotEmpty(t, board.Panels)
-	ids := map[int]bool{}
-	taken := map[[2]int]string{}
+	ids, taken := map[int]bool{}, map[[2]int]string{}
 	for _, p := range board.Panels {
 		assert.NotEmpty(t, p.Title)
 		assert.NotEmpty(t, p.Description, p.Title)
@@ -236,6 +118,13 @@ func TestDashboard_panels(t *testing.T) {
 		assert.NotEmpty(t, p.Targets, p.Title)
 		assert.False(t, ids[p.ID], "%s: id %d twice", p.Title, p.ID)
 		ids[p.ID] = true
+		for _, target := range p.Targets {
+			for _, name := range []string{"namespace", "job", "instance", "name"} {
+				if name != "instance" || !strings.Contains(target.Expr, "requeue:") {
+					assert.Contains(t, target.Expr, name+`=~"$`+name+`"`, p.Title)
+				}
+			}
+		}
 		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
 			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
 				assert.Empty(t, taken[[2]int{x, y}], "%s covers another", p.Title)

@@ -1,32 +1,56 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
 )
 
-// resultsFile has all that was measured, by the name of the measurement.
+// resultsFile has all that was measured, a row a line.
 const resultsFile = "internal/bench/results.json"
 
-type results map[string]*result
+// row is what was measured of one thing: a queue in a scenario, a call. One without Of is
+// about the measurement itself.
+type row struct {
+	Measure string
+	Of      []string           `json:",omitempty"`
+	Values  map[string]float64 `json:",omitempty"`
+	Text    string             `json:",omitempty"` // what a program has printed
+	Run     *run               `json:",omitempty"`
+}
 
-// result is one measurement. Each has its own machine and versions, as each can be
-// repeated alone.
-type result struct {
-	Measured time.Time
-	Seconds  float64
-	Machine  machine
-	Versions map[string]string
-	Data     json.RawMessage
+// run is when, on what and with what a measurement was made. Each has its own, as each can
+// be repeated alone.
+type run struct {
+	At       time.Time
+	Machine  string
+	Versions string
+}
+
+func thisRun(root string, at time.Time) *run {
+	machine := fmt.Sprintf("%s, %d cores, %s/%s", cpuModel(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
+	return &run{at.UTC().Truncate(time.Second), machine, versions(root)}
+}
+
+// cpuModel is what Linux calls the processor; unknown elsewhere.
+func cpuModel() string {
+	info, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(info)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown processor"
 }
 
 // compared are the modules whose versions matter.
@@ -38,17 +62,16 @@ var compared = []string{
 	"sigs.k8s.io/controller-runtime",
 }
 
-func versions() map[string]string {
-	vs := map[string]string{"go": runtime.Version()}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, m := range info.Deps {
-			if slices.Contains(compared, m.Path) {
-				vs[m.Path] = m.Version
-			}
-		}
-	}
-	return vs
+func versions(root string) string {
+	list := exec.Command("go", append([]string{"list", "-m", "-f", "{{.Path}} {{.Version}}"}, compared...)...)
+	list.Dir = root
+	output, _ := list.Output()
+	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
+	return strings.Join(append(lines, "go "+strings.TrimPrefix(runtime.Version(), "go")), ", ")
 }
+
+// results are rows by measurement.
+type results map[string][]row
 
 func readResults(root string) (results, error) {
 	data, err := os.ReadFile(filepath.Join(root, resultsFile))
@@ -58,62 +81,67 @@ func readResults(root string) (results, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := results{}
-	if err := json.Unmarshal(data, &all); err != nil {
+	var rows []row
+	if err := json.Unmarshal(data, &rows); err != nil {
 		return nil, fmt.Errorf("%s: %w", resultsFile, err)
+	}
+	all := results{}
+	for _, r := range rows {
+		all[r.Measure] = append(all[r.Measure], r)
 	}
 	return all, nil
 }
 
 func (all results) write(root string) error {
-	data, err := json.MarshalIndent(all, "", "\t")
-	if err != nil {
-		return err
+	var b bytes.Buffer
+	w := bufio.NewWriter(&b)
+	separator := "[\n"
+	for _, m := range measures() {
+		for _, r := range all[m.name] {
+			line, err := json.Marshal(r)
+			if err != nil {
+				return err
+			}
+			_, _ = fmt.Fprintf(w, "%s%s", separator, line)
+			separator = ",\n"
+		}
 	}
-	return os.WriteFile(filepath.Join(root, resultsFile), append(data, '\n'), 0o644)
+	_, _ = w.WriteString("\n]\n")
+	_ = w.Flush()
+	return os.WriteFile(filepath.Join(root, resultsFile), b.Bytes(), 0o644)
 }
 
-// show returns what all measurements show.
-func (all results) show() (shown, error) {
+// show returns what all rows show: values of markers, and figures.
+func (all results) show() shown {
 	sum := shown{values: map[string]string{}}
-	seconds := map[load]float64{}
-	for _, m := range measures {
-		r, ok := all[m.name]
-		if !ok {
+	machines, versions := map[string]bool{}, map[string]bool{}
+	for _, m := range measures() {
+		var rows []row
+		for _, r := range all[m.name] {
+			if r.Run == nil {
+				rows = append(rows, r)
+				continue
+			}
+			machines[r.Run.Machine] = true
+			for v := range strings.SplitSeq(r.Run.Versions, ", ") {
+				versions[v] = true
+			}
+		}
+		if len(rows) == 0 {
 			continue
 		}
-		seconds[m.load] += r.Seconds
-		s, err := m.show(r.Data)
-		if err != nil {
-			return shown{}, err
-		}
+		s := m.show(rows)
 		for key, value := range s.values {
 			sum.values[m.name+"."+key] = value
 		}
 		sum.figures = append(sum.figures, s.figures...)
 	}
-	sum.values["minutes"] = fmt.Sprintf("%.0f", (seconds[processor]+max(seconds[virtual], seconds[idle]))/60)
-	sum.values["machine"], sum.values["versions"] = all.machineText(), all.versionsText()
-	return sum, nil
-}
-
-// machineText says on what was measured: on one machine, or on which ones.
-func (all results) machineText() string {
-	machines := map[string]bool{}
-	for _, r := range all {
-		m := r.Machine
-		machines[fmt.Sprintf("%s, %d cores, %s/%s", m.CPU, m.Cores, m.OS, m.Arch)] = true
-	}
-	return strings.Join(slices.Sorted(maps.Keys(machines)), "; ")
-}
-
-// versionsText says of what.
-func (all results) versionsText() string {
-	vs := map[string]bool{}
-	for _, r := range all {
-		for path, v := range r.Versions {
-			vs[strings.TrimSpace(path+" "+strings.TrimPrefix(v, "go"))] = true
+	join := func(set map[string]bool, by string) string { return strings.Join(slices.Sorted(maps.Keys(set)), by) }
+	sum.values["machine"], sum.values["versions"] = join(machines, "; "), join(versions, ", ")
+	for _, r := range all["whole"] {
+		if minutes := r.Values["minutes"]; minutes > 0 {
+			sum.values["minutes"] = fmt.Sprintf("%.1f", minutes)
 		}
 	}
-	return strings.Join(slices.Sorted(maps.Keys(vs)), ", ")
+	return sum
 }

@@ -1,11 +1,24 @@
+// Package faults breaks what a controller with deadlines stands on, and counts what
+// became of the deadlines: real processes are killed (kill -9), a real API server goes
+// away, requests fail, and the clock is set. The controller is that of
+// examples/promotion, and what coordinates several of it is Kubernetes (a Lease, the watch,
+// the status with its resourceVersion).
+//
+// Who counts is an independent watch on the API server (package audit), which goes past
+// what is broken. Each scenario has a bound for how late a deadline may be, which is the sum
+// of what was broken for so long and of how the clients of Kubernetes come back from it.
+// Lost is a deadline on which nobody has acted when that time is over, counted from when it
+// passed or from when everything was back, whichever is later.
 package faults
 
 import (
 	"context"
-	"fmt"
+	"encoding/json"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,76 +27,118 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/requeue-go/requeue/examples/promotion/audit"
+	"github.com/requeue-go/requeue/examples/promotion/process"
 	"github.com/requeue-go/requeue/examples/promotion/v1alpha1"
 )
 
+// parts are what this program executes itself for.
+var parts = map[string]process.Part{"controller": runController, "server": runServer}
+
 func TestMain(m *testing.M) {
-	if Child() {
+	if process.Main(parts) {
 		return
 	}
+	process.SetLogger(false)
 	os.Exit(m.Run())
 }
 
-func ExampleAll() {
-	for _, s := range All() {
-		fmt.Println(s.Name)
-	}
-	// Output:
-	// leader
-	// stopped
-	// apiserver
-	// network
-	// clock
-	// backlog
+// Scale is how large a scenario is.
+type Scale struct {
+	// Promotions is how many have a deadline that comes to pass. A fifth more have none,
+	// as they finish before.
+	Promotions int
+	// Spread is from the first deadline to the last.
+	Spread time.Duration
+	// Times is how often that is killed which is killed.
+	Times int
+	// Down is for how long the API server is away each time.
+	Down time.Duration
+	// Cuts is how often the watches are cut.
+	Cuts int
 }
 
-func TestScenarios(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs an API server, which -short does without")
-	}
-	for _, s := range All() {
-		t.Run(s.Name, func(t *testing.T) {
-			t.Setenv("TMPDIR", t.TempDir())
+// At the small scale, of a test, a scenario takes no more than 15 s; at the large one, of a
+// measurement, no more than a minute.
+var (
+	small = Scale{Promotions: 20, Spread: 3 * time.Second, Times: 1, Down: time.Second, Cuts: 1}
+	large = Scale{Promotions: 200, Spread: 24 * time.Second, Times: 3, Down: 3 * time.Second, Cuts: 2}
+)
+
+// A scenario injects one kind of fault and counts.
+type scenario func(ctx context.Context, s Scale, progress func(string)) (Report, error)
+
+var scenarios = []struct {
+	name, title string
+	run         scenario
+}{
+	{"leader", "the leading controller is killed (kill -9), a standby takes over", runKilled},
+	{"stopped", "the leading controller is stopped (SIGSTOP), and goes on beside the next", runStopped},
+	{"apiserver", "API server and etcd are killed (kill -9), and started again", runAPIServer},
+	{"network", "requests are delayed by 1 s, dropped, answered with 409 or 500, watches lag and are cut", runNetwork},
+	{"clock", "the wall clock is set back by an hour, forward again, and forward by another", runClock},
+	{"backlog", "a controller is started after 3 h", runBacklog},
+}
+
+// Each scenario meets all deadlines. go run ./internal/bench -run faults has it do so at the
+// large scale, and tells what came of each.
+func TestMeasure(t *testing.T) {
+	t.Run("faults", func(t *testing.T) {
+		scale := small
+		if os.Getenv("REQUEUE_BENCH") != "" {
+			scale = large
+		}
+		reports := make([]Report, len(scenarios))
+		inAll(t, func(t *testing.T, i int, run scenario) {
+			// A signal ends the scenario, so that it removes what it has made.
+			ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
 			began := time.Now()
-			r, err := s.Run(t.Context(), scaleOfTest(), func(text string) { t.Logf("%6.2fs %s", time.Since(began).Seconds(), text) })
+			r, err := run(ctx, scale, func(text string) { t.Logf("%6.2fs %s", time.Since(began).Seconds(), text) })
 			t.Logf("%+v", r)
 			require.NoError(t, err)
+			require.NoError(t, r.Check())
 			for kind, n := range r.Faults {
 				assert.Positive(t, n, kind)
 			}
 			assert.NotEmpty(t, r.Faults)
 			assert.Positive(t, r.Finished)
 			assert.Positive(t, r.Moved)
-			left, err := filepath.Glob(filepath.Join(os.TempDir(), "*"))
-			require.NoError(t, err)
-			assert.Empty(t, left)
+			reports[i] = r
 		})
-	}
+		for i, s := range scenarios {
+			data, err := json.Marshal(map[string]any{"Of": []string{s.name, s.title}, "Values": reports[i].values()})
+			require.NoError(t, err)
+			t.Attr("row", string(data))
+		}
+	})
 }
 
-// scaleOfTest is small, unless somebody wants to see the large one.
-func scaleOfTest() Scale {
-	if os.Getenv("FAULTS") == "large" {
-		return Large()
-	}
-	return Small()
-}
-
-func TestScenarios_cancelled(t *testing.T) {
+// inAll runs a test in each scenario, some at a time, and checks that nothing is left of them.
+func inAll(t *testing.T, test func(t *testing.T, i int, run scenario)) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("needs an API server, which -short does without")
 	}
-	for _, s := range All() {
-		t.Run(s.Name, func(t *testing.T) {
-			t.Setenv("TMPDIR", t.TempDir())
-			ctx, cancel := context.WithCancel(t.Context())
-			_, err := s.Run(ctx, Small(), func(string) { cancel() })
-			require.ErrorIs(t, err, context.Canceled)
-			left, err := filepath.Glob(filepath.Join(os.TempDir(), "*"))
-			require.NoError(t, err)
-			assert.Empty(t, left)
-		})
-	}
+	t.Setenv("TMPDIR", t.TempDir())
+	t.Run("each", func(t *testing.T) {
+		for i, s := range scenarios {
+			t.Run(s.name, func(t *testing.T) {
+				t.Parallel()
+				test(t, i, s.run)
+			})
+		}
+	})
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), "*"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
+func TestScenarios_cancelled(t *testing.T) {
+	inAll(t, func(t *testing.T, _ int, run scenario) {
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err := run(ctx, small, func(string) { cancel() })
+		require.ErrorIs(t, err, context.Canceled)
+	})
 }
 
 // What the audit sees of one promotion decides what the report says, and whether that is a
