@@ -134,7 +134,6 @@ func cpu() time.Duration {
 func forEach(b *testing.B, name string, queues []string, one func(b *testing.B, queue string)) {
 	for _, queue := range queues {
 		b.Run(name+"/queue="+queue, func(b *testing.B) {
-			runtime.GC()
 			one(b, queue)
 			b.ReportMetric(0, "ns/op") // the wall clock is not what is measured
 		})
@@ -203,28 +202,28 @@ func BenchmarkQueueCost(b *testing.B) {
 
 // benchmarkAddGetDone is an Add, a Get and a Done of queues with so many keys.
 func benchmarkAddGetDone(b *testing.B, name string, depth int, metrics string) {
-	const batch = 3200
-	keys := requests(depth + 2*batch)
-	keys = append(keys, keys...) // those that were gotten longest ago are added next
+	keys := requests(depth + 6400)
+	batch := make([]request, 3200)
 	for _, queue := range queueNames {
 		var q typedQueue // is shared by all that follow, as it takes long to fill
-		next := 0
+		next := depth
 		turn := func() []request {
-			if q == nil {
-				q = newQueue[request](queue, metrics)
-				for _, k := range keys[:depth] {
-					q.Add(k)
-				}
-				q.Len() // until controller-runtime has taken them all
-				next = depth
+			for i := range batch { // those that were gotten longest ago
+				batch[i] = keys[next]
+				next = (next + 1) % len(keys)
 			}
-			next = (next + batch) % (len(keys) / 2)
-			return keys[next : next+batch]
+			return batch
 		}
 		for _, goroutines := range []int{1, 8, 32} {
 			forEach(b, fmt.Sprintf("%s/keys=%d/goroutines=%d", name, depth, goroutines), []string{queue}, func(b *testing.B, _ string) {
-				turn()
-				loopCPU(b, batch, func() { addGetDone(q, turn(), goroutines) })
+				if q == nil {
+					q = newQueue[request](queue, metrics)
+					for _, k := range keys[:depth] {
+						q.Add(k)
+					}
+					q.Len() // until controller-runtime has taken them all
+				}
+				loopCPU(b, len(batch), func() { addGetDone(q, turn(), goroutines) })
 			})
 		}
 		if q != nil {
@@ -234,7 +233,7 @@ func benchmarkAddGetDone(b *testing.B, name string, depth int, metrics string) {
 	if metrics == "" {
 		forEach(b, fmt.Sprintf("%s/keys=%d/goroutines=1", name, depth), []string{bareName}, func(b *testing.B, _ string) {
 			q := newBareQueue(keys[:depth])
-			loopCPU(b, batch, func() { q.addGet(keys[depth : depth+batch]) })
+			loopCPU(b, len(batch), func() { q.addGet(keys[depth : depth+len(batch)]) })
 		})
 	}
 }

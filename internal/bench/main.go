@@ -9,7 +9,7 @@
 // a process of its own, so that none inherits the heap and the timers of another; by hand it is
 //
 //	REQUEUE_BENCH=whole go test -run Measure/race -json ./internal/bench
-//	go test -run '^$' -bench QueueCost -count 6 ./internal/bench
+//	REQUEUE_BENCH=whole go test -run '^$' -bench QueueCost -count 6 ./internal/bench
 //
 // What they tell becomes rows of internal/bench/results.json, and these become the figures of
 // docs/figures and what stands between markers in README.md and docs. It reads processor
