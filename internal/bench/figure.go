@@ -103,7 +103,7 @@ func (f figure) svg() []byte {
 		bottom = max(bottom, p.draw(&c, width*float64(i), top, width))
 	}
 	var head canvas
-	head.add(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" font-family="Arial,Helvetica,sans-serif" font-size="11">`, wholeWidth, bottom)
+	head.add(`<svg xmlns="http://www.w3.org/2000/svg" width="%[1]g" height="%.0[2]f" viewBox="0 0 %[1]g %.0[2]f" font-family="Arial,Helvetica,sans-serif" font-size="11">`, wholeWidth, bottom)
 	head.add("<style>")
 	for theme, ink := range []struct{ text, grid string }{{"#24292f", "#d0d7de"}, {"#e6edf3", "#3d444d"}} {
 		if theme == 1 {

@@ -3,7 +3,108 @@ package queuesim
 import (
 	"fmt"
 	"time"
+
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
+
+// MostDeadlines is the share of the workers' time that deadlines take at most.
+// Under overload the rest is left for polls, whatever the order: where deadlines
+// are on time, polls wait up to 1/(1 - MostDeadlines) as long as in a queue that
+// lets both wait.
+const MostDeadlines = 0.08
+
+// Scenario is a workload.
+type Scenario struct {
+	// Name is for the reader of the table.
+	Name string
+	// Objects is how many there are; 0 is 10,000.
+	Objects int
+	// Share of the objects has deadlines, from 0 to 1.
+	Share float64
+	// Distance is the mean distance of the deadlines of an object; 0 is what the
+	// package comment says.
+	Distance time.Duration
+	// Herd gives every object that has deadlines a single one, so long after the
+	// start; 0 is not to.
+	Herd time.Duration
+	// Finish is the share of the deadlines that finish their object, from 0 to 1.
+	Finish float64
+	// Events is the mean distance of the events of an object that has deadlines;
+	// 0 is no events.
+	Events time.Duration
+	// Shorten has an event make the deadline sooner, also so that it has passed:
+	// to half a minute before the event or later, at an exponential distance of a
+	// minute. Otherwise the event draws a deadline as any other.
+	Shorten bool
+	// Conflicts is how often the write at each deadline fails before it succeeds.
+	Conflicts int
+	// Outage is how long all writes at deadlines fail, every 10 minutes; 0 is never.
+	Outage time.Duration
+	// Failing is how many further objects there are whose deadline passed before
+	// the start and whose reconcile always fails.
+	Failing int
+	// Backoff is the longest wait of the rate limiter, which begins with 5 ms; 0
+	// is 1000 s.
+	Backoff time.Duration
+	// Poll is how often a reconciler wants to see an object; 0 is 5 minutes.
+	Poll time.Duration
+	// Service is how long a reconcile takes; 0 is 100 ms.
+	Service time.Duration
+	// Workers is how many reconciles run at a time; 0 is 2.
+	Workers int
+	// Resync is how often all objects are added at once, each time in another
+	// order, as the resync of an informer does; 0 is never.
+	Resync time.Duration
+	// Restart has all objects come in at once, by an initial list. Otherwise
+	// they are there already, and their first polls are spread over Poll.
+	Restart bool
+	// Known has the queue of package deadlinequeue ask for the deadline of an
+	// object that is added (Options.Deadline), and the outside timer be set by a list.
+	Known bool
+	// WarmUp goes before what is measured.
+	WarmUp time.Duration
+	// Measured is how long the workload is measured; 0 is an hour.
+	Measured time.Duration
+	// Seed of all draws.
+	Seed uint64
+}
+
+func (s Scenario) withDefaults() Scenario {
+	orElse(&s.Objects, 10_000)
+	orElse(&s.Poll, 5*time.Minute)
+	orElse(&s.Service, 100*time.Millisecond)
+	orElse(&s.Workers, 2)
+	orElse(&s.Measured, time.Hour)
+	orElse(&s.Backoff, 1000*time.Second)
+	return s
+}
+
+func orElse[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// withDeadlines is the number of objects that have deadlines.
+func (s Scenario) withDeadlines() int { return int(s.Share * float64(s.Objects)) }
+
+// distance is the mean distance of the deadlines of an object.
+func (s Scenario) distance() time.Duration {
+	if s.Distance > 0 {
+		return s.Distance
+	}
+	atLeast := float64(s.withDeadlines()) * float64(s.Service) / (MostDeadlines * float64(s.Workers))
+	return max(10*time.Minute, time.Duration(atLeast))
+}
+
+// firstBackoff is the first wait of the rate limiter.
+const firstBackoff = 5 * time.Millisecond
+
+func (s Scenario) limiter() workqueue.TypedRateLimiter[reconcile.Request] {
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackoff, s.Backoff)
+}
 
 // Overload is steady: 10,000 objects polled every 5 minutes are 167 % of what two
 // workers can do.
