@@ -14,6 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+func TestCommand(t *testing.T) {
+	assert.ErrorContains(t, command(t.Context(), []string{"-run", "("}), "-run")
+	assert.ErrorContains(t, command(t.Context(), []string{"-run", "nonsense"}), "matches no measurement")
+	assert.ErrorContains(t, command(t.Context(), []string{"-root", t.TempDir(), "-run", "race"}), "go test")
+}
+
 // Each measurement has been made, and each row stands in a line.
 func TestResults(t *testing.T) {
 	all, err := readResults(root)

@@ -25,6 +25,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -43,7 +44,7 @@ func main() {
 }
 
 func command(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags := flag.NewFlagSet("bench", flag.ExitOnError)
 	root := flags.String("root", ".", "root `directory` of the clone")
 	only := flags.String("run", "", "measure those whose name matches the `regexp`; of the others the results stay as they are")
 	write := flags.Bool("write", false, "measure nothing, and write documents and figures from the results that are there")
@@ -53,6 +54,9 @@ func command(ctx context.Context, args []string) error {
 	pattern, err := regexp.Compile(*only)
 	if err != nil {
 		return fmt.Errorf("-run: %w", err)
+	}
+	if !slices.ContainsFunc(measures(), func(m measure) bool { return pattern.MatchString(m.name) }) {
+		return fmt.Errorf("-run %s matches no measurement", pattern)
 	}
 	all, err := readResults(*root)
 	if err != nil {

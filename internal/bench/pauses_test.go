@@ -86,7 +86,7 @@ func withoutGC() (undo func()) {
 func addDue(q typedQueue, key request, due time.Time) {
 	wait := time.Until(due)
 	if _, ours := q.(*deadlinequeue.Queue[request]); ours {
-		addWithDeadline(q, key, wait)
+		addWithDeadline(q, key, wait) // requeue:ok a deadline that has passed is due now
 		return
 	}
 	q.AddAfter(key, wait) // requeue:ok a deadline that has passed is due now
