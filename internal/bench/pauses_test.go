@@ -109,7 +109,7 @@ func fillUp(q typedQueue, keys []request, add func(typedQueue, request)) {
 // instant what comes after counts.
 func pausesWhenDue(queue string, keys, others []request, filled time.Duration) (adds, gets pause) {
 	for lead := filled; ; {
-		lead += lead/3 + 200*time.Millisecond
+		lead += lead/2 + 300*time.Millisecond
 		q := makeQueue(queue)
 		due := time.Now().Add(lead)
 		fillUp(q, keys, func(q typedQueue, key request) { addDue(q, key, due) })
