@@ -184,7 +184,7 @@ func (r *Reconciler) _(ctx context.Context, mgr ctrl.Manager, timeout time.Durat
 	return dq
 }
 
-func _(queue *deadlinequeue.Queue[string], key string, started time.Time, timeout, poll time.Duration) {
+func _(queue deadlinequeue.Queue[string], key string, started time.Time, timeout, poll time.Duration) {
 	// doc: client-go
 	queue.Forget(key)
 	if wait := requeue.NextRequeue(started, timeout, poll, nil); wait > 0 {

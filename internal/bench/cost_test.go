@@ -280,7 +280,7 @@ func benchmarkDecide(b *testing.B, depth int) {
 	forEach(b, fmt.Sprintf("decide/keys=%d", depth), []string{oursName, "without"}, func(b *testing.B, queue string) {
 		var spent time.Duration
 		for b.Loop() {
-			q := makeQueue(oursName).(*deadlinequeue.Queue[request])
+			q := makeQueue(oursName).(deadlinequeue.Queue[request])
 			for _, k := range keys {
 				q.Add(k)
 			}
@@ -452,7 +452,7 @@ func heapInUse() float64 {
 func addWithDeadline(q typedQueue, key request, ahead time.Duration) {
 	q.Add(key)
 	key, _ = q.Get()
-	q.(*deadlinequeue.Queue[request]).Decide(key, requeue.Decision{Deadline: time.Now().Add(ahead)})
+	q.(deadlinequeue.Queue[request]).Decide(key, requeue.Decision{Deadline: time.Now().Add(ahead)})
 	q.AddAfter(key, ahead+2*time.Hour)
 	q.Done(key)
 }

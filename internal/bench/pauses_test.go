@@ -85,7 +85,7 @@ func withoutGC() (undo func()) {
 // deadlines.
 func addDue(q typedQueue, key request, due time.Time) {
 	wait := time.Until(due)
-	if _, ours := q.(*deadlinequeue.Queue[request]); ours {
+	if _, ours := q.(deadlinequeue.Queue[request]); ours {
 		addWithDeadline(q, key, wait) // requeue:ok a deadline that has passed is due now
 		return
 	}
