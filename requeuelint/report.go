@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/token"
+	"iter"
 	"path/filepath"
 	"strings"
 
@@ -37,6 +38,19 @@ func (c *code) functions() (all []*ssa.Function) {
 		}
 	}
 	return all
+}
+
+// instructions iterates over those of the functions.
+func (c *code) instructions() iter.Seq[ssa.Instruction] {
+	return func(yield func(ssa.Instruction) bool) {
+		for _, fn := range c.functions() {
+			for instr := range flow.Instructions(fn) {
+				if !yield(instr) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // report tells a finding that no comment has accepted, once.

@@ -16,16 +16,14 @@ var rq004 = Rule{
 	Code: "RQ004",
 	Doc:  "a merge of waits in which 0 or a negative wins",
 	run: func(c *code) {
-		for _, fn := range c.functions() {
-			for instr := range flow.Instructions(fn) {
-				switch instr := instr.(type) {
-				case *ssa.Call:
-					if takesLeast(instr) && c.zeroWins(instr) {
-						c.mergedByCall(instr)
-					}
-				case *ssa.BinOp:
-					c.mergedByComparison(instr)
+		for instr := range c.instructions() {
+			switch instr := instr.(type) {
+			case *ssa.Call:
+				if takesLeast(instr) && c.zeroWins(instr) {
+					c.mergedByCall(instr)
 				}
+			case *ssa.BinOp:
+				c.mergedByComparison(instr)
 			}
 		}
 	},

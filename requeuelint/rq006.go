@@ -17,34 +17,7 @@ import (
 var rq006 = Rule{
 	Code: "RQ006",
 	Doc:  "arithmetic of durations that overflows",
-	run: func(c *code) {
-		for _, fn := range c.functions() {
-			for instr := range flow.Instructions(fn) {
-				switch v := instr.(type) {
-				case *ssa.BinOp:
-					if !flow.IsDuration(v.Type()) {
-						continue
-					}
-					switch v.Op {
-					case token.QUO:
-						c.scaled(v)
-					case token.SHL:
-						if !isConst(v.Y) && !isZero(c.flow.Resolve(v.X)) {
-							c.power(v, v.Y)
-						}
-					case token.MUL:
-						c.multiplied(v)
-					}
-				case *ssa.Convert: // time.Duration(math.Pow(2, n) * float64(base))
-					c.converted(v, v.X)
-				case *ssa.ChangeType: // time.Duration(int64(base) << n)
-					c.converted(v, v.X)
-				case *ssa.Phi:
-					c.doubled(v)
-				}
-			}
-		}
-	},
+	run:  (*code).overflows,
 }
 
 var (
@@ -69,6 +42,38 @@ var (
 		remedy:      "put a ceiling on the number",
 	}
 )
+
+// overflows looks at all that computes a duration.
+func (c *code) overflows() {
+	for instr := range c.instructions() {
+		switch v := instr.(type) {
+		case *ssa.BinOp:
+			if flow.IsDuration(v.Type()) {
+				c.computed(v)
+			}
+		case *ssa.Convert: // time.Duration(math.Pow(2, n) * float64(base))
+			c.converted(v, v.X)
+		case *ssa.ChangeType: // time.Duration(int64(base) << n)
+			c.converted(v, v.X)
+		case *ssa.Phi:
+			c.doubled(v)
+		}
+	}
+}
+
+// computed looks at an operation on durations.
+func (c *code) computed(v *ssa.BinOp) {
+	switch v.Op {
+	case token.QUO:
+		c.scaled(v)
+	case token.SHL:
+		if !isConst(v.Y) && !isZero(c.flow.Resolve(v.X)) {
+			c.power(v, v.Y)
+		}
+	case token.MUL:
+		c.multiplied(v)
+	}
+}
 
 // converted reports 2^n as a number that is made a duration.
 func (c *code) converted(v, from ssa.Value) {
