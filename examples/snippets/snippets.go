@@ -64,7 +64,7 @@ func (r *Reconciler) _(ctx context.Context, mgr ctrl.Manager, plan requeue.Plan)
 	dq := deadlinequeue.For(r, deadlinequeue.Options[reconcile.Request]{})
 	err = ctrl.NewControllerManagedBy(mgr).For(&v1.Promotion{}).
 		WithOptions(controller.Options{NewQueue: dq.NewQueue}).Complete(dq)
-	// and in the reconciler, with the same plan as above; its returns stay as they are:
+	// in the reconciler, with the plan from above; its returns stay as they are:
 	deadlinequeue.Tell(ctx, plan)
 	// end
 	return err
@@ -89,7 +89,7 @@ func (r *Reconciler) _(ctx context.Context, req ctrl.Request, obj any, started t
 	// doc: limiter-told
 	limiter.Tell(req, requeue.From(r.Clock.Now()).Timeout(started, timeout))
 	if err := r.step(ctx, obj); err != nil {
-		return ctrl.Result{}, err // tried again by the backoff, and when the timeout passes
+		return ctrl.Result{}, err // retried after the backoff, or when the timeout passes
 	}
 	// end
 	return ctrl.Result{}, nil

@@ -337,7 +337,7 @@ func TestRehearsal(t *testing.T) {
 	assert.Equal(t, "{1m30s} <nil>\ntimed out\n{0s} <nil>\n", c.run(t, "run", "./core"))
 
 	c.run(t, "get", "github.com/requeue-go/requeue/deadlinequeue@"+version)
-	setup, tell, found := strings.Cut(queue, "\n// and in the reconciler")
+	setup, tell, found := strings.Cut(queue, "\n// in the reconciler")
 	require.True(t, found)
 	_, tell, _ = strings.Cut(tell, "\n")
 	write("queue/main.go", strings.NewReplacer(
