@@ -66,7 +66,7 @@ type gauges struct {
 var (
 	waitingDesc = prometheus.NewDesc("requeue_waiting", "Number of items that wait for a poll, a retry or a deadline", []string{"name"}, nil)
 	overdueDesc = prometheus.NewDesc("requeue_overdue", "Number of items whose deadline has passed and that wait for a worker", []string{"name"}, nil)
-	oldestDesc  = prometheus.NewDesc("requeue_oldest_overdue_seconds", "How many seconds ago the oldest deadline has passed whose item waits for a worker", []string{"name"}, nil)
+	oldestDesc  = prometheus.NewDesc("requeue_oldest_overdue_seconds", "How late in seconds the oldest passed deadline is whose item waits for a worker", []string{"name"}, nil)
 )
 
 func (g *gauges) add(q gauged, name string) {
