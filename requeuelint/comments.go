@@ -73,7 +73,7 @@ func (s *shared) accepted(pos token.Pos, rule string) (ok bool, note string) {
 				return true, ""
 			}
 			if okay.MatchString(c.Text + " reason") {
-				note = "; requeue:ok counts for nothing without a reason behind it"
+				note = "; requeue:ok has no effect without a reason behind it"
 			}
 		}
 	}

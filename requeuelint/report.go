@@ -158,5 +158,5 @@ func consequence(f flow.Family) string {
 	if f == flow.Drops {
 		return "controller-runtime drops 0 or less, and nothing wakes the object"
 	}
-	return "what is 0 or less is added at once, over and over while the deadline stays in the past"
+	return "0 or less is added at once, over and over while the deadline stays in the past"
 }

@@ -34,7 +34,7 @@ func canBe(w wait) string {
 	case flow.Number:
 		return "is a number that can be negative, as only 0 is excluded"
 	case flow.Jitter:
-		return "can be negative here, as more may be taken off it than it is long"
+		return "can be negative here, because the jitter that is taken off may be longer"
 	case flow.Rounded:
 		return "can be zero or negative here, as it is rounded after it was checked"
 	case flow.Elapsed:

@@ -94,7 +94,7 @@ func (c *code) dereferenced(fn *ssa.Function, v ssa.Value, told map[*types.Var]b
 		c.report(finding{
 			pos: pos, end: pos + token.Pos(len(d.name)),
 			cause:       fmt.Sprintf("%s is a pointer to a %s, and nothing tests it for nil on the way to this", d.name, d.what),
-			consequence: "it panics where there is none",
+			consequence: "it panics if the pointer is nil",
 			remedy:      "use " + d.remedy(),
 		})
 	}

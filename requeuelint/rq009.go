@@ -29,7 +29,7 @@ var rq009 = Rule{
 					pos: pos, end: pos + token.Pos(len("return")),
 					cause:       fmt.Sprintf("a deadline is tested (%s), has not come, and nothing wakes the object when it does", c.tested(f)),
 					consequence: "it is acted on by chance, at the next event or resync",
-					remedy:      "return the wait of a requeue.Plan, or accept this by requeue:ok and the event that is known to come",
+					remedy:      "return the wait of a requeue.Plan, or name the event that is sure to come in a requeue:ok",
 				})
 			}
 		}

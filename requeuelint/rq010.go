@@ -52,7 +52,7 @@ func (c *code) requeue(n ast.Node, fixes []analysis.SuggestedFix) {
 		pos: n.Pos(), end: n.End(), fixes: fixes,
 		cause:       "Requeue: true is deprecated, and asks the rate limiter, which knows no deadline",
 		consequence: "the wait is anything from 5 ms to a quarter of an hour",
-		remedy:      "return an error for what has failed, nothing for an object that is watched, or for what is waited for a RequeueAfter: of a requeue.Plan, or of retry.Limiter.Next",
+		remedy:      "return the error of a failure, nothing for a watched object, and else a RequeueAfter: of a requeue.Plan, or of retry.Limiter.Next",
 	})
 }
 

@@ -25,9 +25,9 @@ func accepted(t time.Time) (r ctrl.Result) {
 }
 
 func notAccepted(t time.Time) (r ctrl.Result) {
-	r = ctrl.Result{RequeueAfter: time.Until(t)} /* want `RQ001: .*; requeue:ok counts for nothing without a reason` */ // requeue:ok
-	r = ctrl.Result{RequeueAfter: time.Until(t)} /* want `RQ001` */                                                     //nolint:errcheck // another linter
-	r = ctrl.Result{RequeueAfter: time.Until(t)} /* want `RQ001` */                                                     //nolint:rq002
+	r = ctrl.Result{RequeueAfter: time.Until(t)} /* want `RQ001: .*; requeue:ok has no effect without a reason` */ // requeue:ok
+	r = ctrl.Result{RequeueAfter: time.Until(t)} /* want `RQ001` */                                                //nolint:errcheck // another linter
+	r = ctrl.Result{RequeueAfter: time.Until(t)} /* want `RQ001` */                                                //nolint:rq002
 	_ = r                                        // requeue:ok that line, not the next
 	r = ctrl.Result{RequeueAfter: time.Until(t)} // want `RQ001`
 	// requeue:ok two lines above

@@ -75,7 +75,7 @@ func addRounded(q workqueue.TypedRateLimitingInterface[string], o *object) error
 
 func spreadOver(o *object, window time.Duration) (ctrl.Result, error) {
 	wait := o.Interval + time.Duration(rand.Int63n(int64(window))) - window/2
-	return ctrl.Result{RequeueAfter: wait}, nil // want `RQ001: RequeueAfter can be negative here, as more may be taken off`
+	return ctrl.Result{RequeueAfter: wait}, nil // want `RQ001: RequeueAfter can be negative here, because the jitter that is taken off`
 }
 
 func since(o *object) (ctrl.Result, error) {
