@@ -5,15 +5,16 @@ import (
 	"time"
 )
 
-// ByAge returns a poll interval that grows with the age of what is waited for: the given
-// fraction of the age, at least least and at most most. With a fraction of 0.1 something that
-// has taken 10 minutes is looked at every minute, and is noticed at most 10 % late. It keeps
-// no state, so it survives a restart, and it is short again when something new is waited for:
+// ByAge returns a poll interval that grows with the age of the awaited work: the given
+// fraction of the age, at least least and at most most. With a fraction of 0.1, the poll of
+// work that has taken 10 minutes is a minute, and the controller notices the end of the work
+// at most 10 % late. ByAge keeps no state, so the interval survives a restart, and is short
+// again for new work:
 //
 //	requeue.From(now).Every(requeue.ByAge(now.Sub(started), 0.1, time.Second, 5*time.Minute))
 //
-// age <= 0, and a fraction of 0 or less (or NaN), give least. A most below least counts as
-// least. The answer is never below [Immediate], so it is never "no polling".
+// The answer is least if age <= 0, or if fraction is 0 or less (or NaN). A most below least
+// counts as least. The answer is never below [Immediate], so it never means "no polling".
 func ByAge(age time.Duration, fraction float64, least, most time.Duration) time.Duration {
 	least = max(least, Immediate)
 	if age <= 0 || !(fraction > 0) {

@@ -6,22 +6,21 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Clock tells the time. It is the smallest interface that every clock of this
-// field fits as it is: those of k8s.io/utils/clock (also the fake one in its
-// testing package), of jonboulle/clockwork, and the Clock of a
-// kubebuilder-style reconciler.
+// Clock tells the time. The usual clocks fit it: the clocks of k8s.io/utils/clock
+// (with the fake clock of its testing package), the clocks of
+// jonboulle/clockwork, and the Clock of a kubebuilder-style reconciler.
 //
 // Where this package takes a Clock, nil means the system clock. A nil pointer
-// in a Clock is not a nil Clock: it is asked like any other.
+// in a Clock is not a nil Clock: its Now is called like any other.
 type Clock interface {
 	Now() time.Time
 }
 
-// ClockFunc makes a Clock of a function such as time.Now. A nil ClockFunc is
+// ClockFunc makes a Clock of a function, for example time.Now. A nil ClockFunc is
 // the system clock.
 type ClockFunc func() time.Time
 
-// Now returns f().
+// Now returns f(), or the system time if f is nil.
 func (f ClockFunc) Now() time.Time {
 	if f == nil {
 		return clock.RealClock{}.Now()

@@ -12,27 +12,26 @@
 // A [Plan] collects what an object waits for, in any order, on one reading of the clock:
 //
 //   - a poll, after an interval or at an instant ([Plan.Every], [Plan.At], [Plan.Due]);
-//   - a deadline, which must be acted on when it passes ([Plan.Timeout], [Plan.Deadline]), or
-//     which matters only until then ([Plan.Upcoming]);
-//   - a floor, before which there is no use in looking ([Plan.NotBefore]).
+//   - a deadline, on which the controller must act when it passes ([Plan.Timeout],
+//     [Plan.Deadline]), or which matters only until it passes ([Plan.Upcoming]);
+//   - a floor, before which the plan does not wake the object ([Plan.NotBefore]).
 //
-// [NextRequeue] and [Expired] are the plan with one poll and one timeout, on a [Clock] that a
-// test can hold still. [Plan.Decide] also says what the wait is for.
+// [NextRequeue] and [Expired] are short for a plan with one poll and one timeout, on a [Clock]
+// that a test can hold still. [Plan.Decide] also says what the wait is for.
 //
-// [DeadlineOf], [Between], [Backoff] and [TimeOf] compute instants for a plan, [Jitter], [ByAge]
-// and [Load.Stretch] intervals. [Soonest] merges the answers of sub-reconcilers.
+// [DeadlineOf], [Between], [Backoff] and [TimeOf] compute instants for a plan; [Jitter], [ByAge]
+// and [Load.Stretch] compute intervals. [Soonest] merges the answers of sub-reconcilers.
 //
 // # The answer
 //
-// 0 means that there is nothing to wait for. Every other answer is at least [Immediate].
-// controller-runtime drops a RequeueAfter of 0 or less; client-go's AddAfter takes it for now.
-// A plan gives neither for a deadline that has passed: it waits as long again as the deadline is
-// late, from [Immediate] to one minute. So the deadline is not lost, and a caller who does not
-// act on it is woken 17 times in the first minute, and once a minute from then on.
+// 0 means that there is nothing to wait for. Every other answer is at least [Immediate], and at
+// most the interval, unless a floor is later. controller-runtime drops a RequeueAfter of 0 or
+// less; client-go's AddAfter takes it for now. A plan never answers a passed deadline with 0 or
+// less: the wait is as long as the deadline is late, from [Immediate] to one minute. So the
+// deadline is not lost, and a caller that does not act on it is woken 17 times in the first
+// minute, and then once a minute.
 //
-// With an interval the answer is at most the interval, but for a floor.
-//
-// Every function is pure but for one reading of the clock that it was given, and may be called
-// from any number of goroutines. Arithmetic saturates: nothing overflows or panics. Package
-// retry has a rate limiter that knows deadlines. The rules in full are in docs/semantics.md.
+// Every function is pure, except that it may read its clock once. Any number of goroutines may
+// call it. Arithmetic saturates: nothing overflows or panics. Package retry has a rate limiter
+// that knows deadlines. The file docs/semantics.md has all the rules.
 package requeue

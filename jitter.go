@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// Jitter returns d, moved by up to the given fraction of it either way. The
-// same key (an object's namespace/name or UID) is always moved by the same
-// share, in every process, so objects that were listed all at once are polled
-// at different times and each keeps its own.
+// Jitter returns d, moved by up to the given fraction of d either way. Jitter
+// always moves the same key (an object's namespace/name or UID) by the same
+// share, in every process. So objects that were listed all at once are polled at
+// different times, and each object keeps its time.
 //
-// It is for polls. A deadline must not be moved.
+// Jitter is for polls. Do not move a deadline.
 //
 // d <= 0 gives 0: no polling stays no polling. For other d the answer is above
 // 0, and at least the smaller of d and [Immediate]. A fraction below 0 (or NaN)
-// counts as 0, one above 1 as 1; 0.1 is usual. The answer saturates at the
-// longest time.Duration.
+// counts as 0, and a fraction above 1 as 1; 0.1 is usual. The answer saturates at
+// the longest time.Duration.
 func Jitter(d time.Duration, fraction float64, key string) time.Duration {
 	if d <= 0 {
 		return 0

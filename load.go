@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Load is what a controller has to do and what it has to do it with. It answers
-// how often the objects can be polled before polling crowds out everything
-// else: 10,000 objects, polled every 5 minutes at 100 ms a reconcile by 2
-// workers, are 167 % of what the workers can do, and the backlog never ends.
+// Load describes a controller's work and its workers. It answers how often the
+// controller can poll its objects before polling crowds out all other work. For
+// example, 10,000 objects, a poll every 5 minutes and 100 ms a reconcile are
+// 167 % of the work that 2 workers can do, and the backlog never ends.
 type Load struct {
 	// Objects is the number of objects that are polled.
 	Objects int
@@ -19,15 +19,15 @@ type Load struct {
 	Service time.Duration
 }
 
-// Stretch returns the poll interval, or a longer one if polling every object so often would
-// take more than the given share of the workers' time:
+// Stretch returns poll, or a longer interval if polling every object at poll would take more
+// than the given share of the workers' time:
 //
 //	max(poll, Objects * Service / (Workers * utilization))
 //
-// utilization is between 0 and 1, where 1 leaves nothing for events; 0.8 is a
-// good start. One above 1 counts as 1. The answer is poll if utilization or any field is 0
-// or less (or NaN), which is unknown. poll <= 0, no polling, stays no polling: the answer is 0.
-// It saturates at the longest time.Duration, about 292 years.
+// utilization is between 0 and 1, where 1 leaves nothing for events; 0.8 is a good start. A
+// utilization above 1 counts as 1. If utilization or any field is 0 or less (or NaN), it is
+// unknown, and the answer is poll. If poll <= 0 (no polling), the answer is 0. The answer
+// saturates at the longest time.Duration, about 292 years.
 //
 //	requeue.From(now).Every(load.Stretch(poll, 0.8))
 func (l Load) Stretch(poll time.Duration, utilization float64) time.Duration {

@@ -9,8 +9,8 @@ import (
 // has acted on.
 const overdueMax = time.Minute
 
-// Plan collects what an object waits for and decides when to look at it next.
-// Start one with [From], add waits, check [Plan.Expired] and ask [Plan.After] or
+// Plan collects what an object waits for and decides when to look at the object next.
+// Start a plan with [From], add waits, check [Plan.Expired], and call [Plan.After] or
 // [Plan.Decide], all on one reading of the clock:
 //
 //	plan := requeue.From(now).Every(poll).Timeout(start, timeout)
@@ -19,8 +19,8 @@ const overdueMax = time.Minute
 //	}
 //	return ctrl.Result{RequeueAfter: plan.After()}, nil
 //
-// A Plan is a value. Its methods return a new one and never change the old, so
-// a plan may be kept, extended in two ways and shared between goroutines. The
+// A Plan is a value. Its methods return a new Plan and never change the old one, so
+// a Plan may be kept, extended in two ways and shared between goroutines. The
 // order of the calls does not matter. The zero Plan is From(time.Time{}).
 //
 // The soonest of all waits wins; adding a wait never makes the answer later.
@@ -36,8 +36,8 @@ type Plan struct {
 }
 
 // From returns an empty plan made at now. The answer counts from now, so read the
-// clock for it at the end of the reconcile, after what takes long; and read it
-// once for all that one plan is given.
+// clock at the end of the reconcile, after slow calls. Read the clock only once for
+// each plan.
 func From(now time.Time) Plan {
 	return Plan{now: now}
 }
@@ -50,32 +50,31 @@ func (p Plan) Every(interval time.Duration) Plan {
 	return p
 }
 
-// Timeout adds the deadline start + timeout; see [Plan.Deadline]. There is none
-// if timeout <= 0 or start is zero: something that has not started, or that may
-// take for ever, does not time out.
+// Timeout adds the deadline start + timeout; see [Plan.Deadline]. It adds none
+// if timeout <= 0 or start is zero: an object that has not started, or that may
+// run for ever, does not time out.
 func (p Plan) Timeout(start time.Time, timeout time.Duration) Plan {
 	p.timeout(start, timeout)
 	return p
 }
 
-// Deadline adds an instant that must be acted on when it passes. A zero t is no
-// deadline.
+// Deadline adds an instant on which the controller must act when it passes. A zero t
+// is no deadline.
 //
-// While t is ahead, the plan waits exactly until it. Once t is now or has
-// passed, it is overdue: [Plan.Expired] is true, and the plan waits as long again
-// as t is late, at least [Immediate] and at most one minute, until the caller has
-// acted and no longer names t. A deadline that has been handled belongs in no plan; an
-// instant to look at the object again that is no deadline, in [Plan.At]; work that is due,
-// in [Plan.Due].
+// While t is ahead, the plan waits exactly until t. Once t is now or has passed, t is
+// overdue: [Plan.Expired] is true, and the plan waits as long as t is late, at least
+// [Immediate] and at most one minute. Once the controller has acted, leave t out of
+// the plan. If t is only an instant to look at the object again, use [Plan.At]. If work
+// is due at t, use [Plan.Due].
 func (p Plan) Deadline(t time.Time) Plan {
 	p.add(t, 0)
 	return p
 }
 
-// At adds an instant to look at the object again that is no deadline: a retry by
-// [Backoff], a check of a remote. It waits as [Plan.Deadline] does, exactly until t
-// while it is ahead and backing off once it has passed, so it is not lost either.
-// But it is a poll: it never makes the plan [Plan.Expired], it is not in
+// At adds an instant to look at the object again, which is not a deadline: a retry by
+// [Backoff], or a check of a remote system. The plan waits as for [Plan.Deadline]:
+// exactly until t while t is ahead, and backing off once t has passed, so t is not lost.
+// But t is a poll: it never makes the plan [Plan.Expired], it is not in
 // [Decision].Deadline or Overdue, and its cause is [CausePoll]. A zero t is ignored.
 func (p Plan) At(t time.Time) Plan {
 	if t.IsZero() {
@@ -89,12 +88,13 @@ func (p Plan) At(t time.Time) Plan {
 	return p
 }
 
-// Due adds work that is due at t: an interval since the last run, a tick of a schedule, the
-// refresh of a cache. Until t it is a wait, exactly until t. Once t is now or has passed the
-// work is to be done now, so the wait is again, without backing off, until the caller names
-// the next t. again below [Immediate] counts as Immediate. It is no deadline: it never makes
-// the plan [Plan.Expired], it is not in [Decision].Deadline or Overdue, and its cause is
-// [CausePoll]. A zero t is ignored: work that was never done is for the caller to do.
+// Due adds work that is due at t: an interval since the last run, a tick of a schedule, or the
+// refresh of a cache. While t is ahead, the plan waits exactly until t. Once t is now or has
+// passed, the work is due now: the plan waits for the duration again, without backing off,
+// until the caller names the next t. An again below [Immediate] counts as Immediate. t is not
+// a deadline: it never makes the plan [Plan.Expired], it is not in [Decision].Deadline or
+// Overdue, and its cause is [CausePoll]. A zero t is ignored: if the work was never done, the
+// caller must do it.
 func (p Plan) Due(t time.Time, again time.Duration) Plan {
 	if t.IsZero() {
 		return p
@@ -108,12 +108,12 @@ func (p Plan) Due(t time.Time, again time.Duration) Plan {
 }
 
 // Upcoming adds an instant that matters only while it is ahead: the next run of a
-// schedule, computed from the plan's own now. Until then it is a deadline, and once it is
-// now or has passed it is ignored. A zero t is ignored, too.
+// schedule, computed from the plan's own now. While t is ahead, it is a deadline. Once t is
+// now or has passed, it is ignored. A zero t is ignored, too.
 //
-// An instant that was computed from an earlier reading may have passed in between, and is
-// forgotten then. Where it must be acted on, use [Plan.Deadline] or [Plan.Due]. A timeout that
-// was handled is none of these: it is a fact of the object, and a plan does not name it:
+// If t was computed from an earlier reading of the clock, it may have passed since, and is
+// then lost. If the controller must act on t, use [Plan.Deadline] or [Plan.Due]. Do not use
+// Upcoming for a handled timeout; leave it out of the plan:
 //
 //	if !handled {
 //		plan = plan.Timeout(start, timeout)
@@ -125,10 +125,10 @@ func (p Plan) Upcoming(t time.Time) Plan {
 	return p
 }
 
-// NotBefore adds a floor: the answer does not wake the object before t, whatever
-// the plan's intervals and deadlines say. A t that is zero or has passed holds
-// nothing back, and of several the latest counts. A floor alone never creates a
-// wake-up: a plan that waits for nothing still answers 0.
+// NotBefore adds a floor: the plan does not wake the object before t, whatever its
+// intervals and deadlines say. A t that is zero or has passed holds nothing back. Of
+// several floors the latest counts. A floor alone creates no wake-up: a plan that waits
+// for nothing else still answers 0.
 func (p Plan) NotBefore(t time.Time) Plan {
 	if !t.IsZero() {
 		p.floor = max(p.floor, t.Sub(p.now))
@@ -136,9 +136,9 @@ func (p Plan) NotBefore(t time.Time) Plan {
 	return p
 }
 
-// Expired reports whether a deadline of the plan, given by Timeout or Deadline, has
-// come: an object that is woken exactly at its deadline finds it expired. Instants
-// given by Upcoming and At never count, and a floor holds nothing back here.
+// Expired reports whether a deadline of the plan, given by Timeout or Deadline, is now
+// or has passed. So an object that is woken exactly at its deadline is expired. Instants
+// given by Upcoming, At and Due never count, and floors do not matter.
 func (p Plan) Expired() bool { return p.again > 0 }
 
 // After returns how long to wait: 0 if the plan waits for nothing, else at least
@@ -222,28 +222,28 @@ func (p *Plan) decide() (after time.Duration, cause Cause) {
 
 // Decision is the answer of a [Plan].
 type Decision struct {
-	// Now is the instant that the plan was made at, from which After counts.
+	// Now is the instant at which the plan was made. After counts from it.
 	Now time.Time
-	// After is how long to wait. 0 means that there is nothing to wait for,
+	// After is how long to wait. 0 means that there is nothing to wait for;
 	// every other value is at least Immediate.
 	After time.Duration
 	// Cause says what After waits for.
 	Cause Cause
-	// Deadline is the earliest deadline of the plan that is ahead, or an Upcoming
-	// instant that is. It is zero if there is none. After ends sooner where a poll
-	// or an overdue deadline asks for it, and later where a floor does.
+	// Deadline is the earliest deadline or Upcoming instant of the plan that is
+	// ahead, zero if there is none. After may end sooner, for a poll or an overdue
+	// deadline, or later, for a floor.
 	Deadline time.Time
-	// Overdue is the earliest deadline of the plan that has passed and is not
-	// handled: what Expired reports. It is zero if there is none.
+	// Overdue is the earliest deadline of the plan that is now or has passed: the
+	// deadline that Expired reports. It is zero if there is none.
 	Overdue time.Time
-	// NotBefore is the latest floor of the plan, if that is ahead, also where After
-	// ends later anyway, and where the plan waits for nothing else; zero if there is none. It
-	// is for one who looks again sooner than After, as after an error. It has no monotonic
-	// reading. A floor more than 292 years ahead counts as one in 292 years.
+	// NotBefore is the latest floor of the plan that is ahead, zero if there is none. It is
+	// set even if After ends later, or if the plan waits for nothing else. A caller that
+	// looks again sooner than After, for example after an error, uses it. It has no
+	// monotonic reading. A floor more than 292 years ahead counts as 292 years ahead.
 	NotBefore time.Time
 }
 
-// Left returns how long Deadline is away from Now, for a message; 0 if there is no deadline
+// Left returns the time from Now to Deadline, for a message. It is 0 if there is no deadline
 // ahead. It saturates at about 292 years.
 func (d Decision) Left() time.Duration {
 	if d.Deadline.IsZero() {
@@ -252,8 +252,8 @@ func (d Decision) Left() time.Duration {
 	return d.Deadline.Sub(d.Now)
 }
 
-// String returns the decision for a log line. It begins with what After waits for,
-// and names the deadline ahead and the overdue one, in UTC, where there are any:
+// String returns the decision for a log line. It begins with After and its cause, and
+// names the deadline ahead and the overdue one, if any, in UTC:
 //
 //	in 30s (deadline 2026-01-01T00:05:00Z)
 //	in 10s (poll, deadline 2026-01-01T00:05:00Z)
@@ -286,18 +286,16 @@ func (d Decision) String() string {
 type Cause uint8
 
 const (
-	// CauseNone is nothing to wait for, the only cause with an After of 0.
+	// CauseNone means that there is nothing to wait for. Only its After is 0.
 	CauseNone Cause = iota
 	// CausePoll is the end of an interval given to Every, or an instant given to
-	// At.
+	// At or Due.
 	CausePoll
-	// CauseDeadline is a deadline that is ahead and will pass. On a tie this is
-	// the cause that is named.
+	// CauseDeadline is a deadline that is ahead. On a tie it is the cause.
 	CauseDeadline
-	// CauseOverdue is the backing-off from a deadline that has passed and was
-	// not acted on.
+	// CauseOverdue is the backoff from a deadline that has passed.
 	CauseOverdue
-	// CauseNotBefore is a floor that held back all that came sooner.
+	// CauseNotBefore is a floor that held back all sooner waits.
 	CauseNotBefore
 )
 

@@ -1,19 +1,21 @@
 // Package retry is a rate limiter that knows deadlines, for any work queue.
 //
 // A step that returns errors sleeps through its timeout, because the rate limiter does not
-// know it: with controller-runtime's default a timeout of a minute is noticed 22 seconds late,
-// one of an hour 12 minutes. A [Limiter] is told:
+// know the timeout. With controller-runtime's default limiter, the controller notices a timeout
+// of a minute 22 seconds late, and a timeout of an hour 12 minutes late. Tell a [Limiter] the
+// plan:
 //
 //	limiter := retry.New[reconcile.Request](retry.Options{})
 //	options := controller.Options{RateLimiter: limiter}
 //	...
 //	limiter.Tell(req, plan) // in the reconciler, before it returns an error
 //
-// It is client-go's TypedRateLimiter by its methods, and imports nothing but the root package.
+// A Limiter has the methods of client-go's TypedRateLimiter. The package imports only the root
+// package.
 //
-// [Limiter.Next] is a RequeueAfter in place of the deprecated `Requeue: true`. It needs a
-// Limiter of the reconciler's own: controller-runtime forgets the failures of an object in the
-// limiter of its options whenever a reconcile ends without an error.
+// [Limiter.Next] returns a RequeueAfter that replaces the deprecated `Requeue: true`. It needs a
+// Limiter that only the reconciler uses: when a reconcile ends without an error,
+// controller-runtime forgets the object's failures in the limiter of the controller's options.
 package retry
 
 import (
@@ -33,23 +35,24 @@ const (
 
 // Options are the options of a [Limiter]. The zero value is right for most.
 type Options struct {
-	// Base is the wait after the first failure; each further failure doubles it. 0 or
+	// Base is the wait after the first failure. Each further failure doubles the wait. 0 or
 	// less means 5 ms.
 	Base time.Duration
-	// Ceiling is the longest wait between two tries. 0 or less means 1000 s. Where Base is
-	// above it, the ceiling wins.
+	// Ceiling is the longest wait between two tries. 0 or less means 1000 s. If Base is
+	// above Ceiling, Ceiling wins.
 	Ceiling time.Duration
-	// Jitter moves each wait by up to this fraction of it either way, at random, so that
-	// what failed together is not tried together again; not above the ceiling. A deadline
-	// and a floor are not moved. 0 or less (or NaN) means none; above 1 counts as 1.
+	// Jitter moves each wait by up to this fraction of the wait either way, at random, so
+	// that keys that failed together are not tried together again. The wait stays at or
+	// below Ceiling. Jitter moves no deadline and no floor. 0 or less (or NaN) means none;
+	// above 1 counts as 1.
 	Jitter float64
 	// Clock is the clock of the deadlines. nil means the system clock.
 	Clock requeue.Clock
 }
 
-// Limiter is a rate limiter with exponential backoff that does not wait longer than until
-// the deadline of the key, nor shorter than until its floor. Make one with [New]. Its
-// methods may be called from any number of goroutines.
+// Limiter is a rate limiter with exponential backoff. A wait ends at the key's deadline at the
+// latest, but never before the key's floor. Make a Limiter with [New]. Any number of goroutines
+// may call its methods.
 type Limiter[K comparable] struct {
 	o Options
 
@@ -83,39 +86,39 @@ func New[K comparable](o Options) *Limiter[K] {
 	return &Limiter[K]{o: o, keys: map[K]*key{}}
 }
 
-// Tell says what the key waits for: the deadline ahead and the floor of the plan count. They
-// replace what was told before, and a plan without them withdraws it. [Limiter.Forget] drops
-// it. An overdue deadline is not waited for: it was there when the plan was made. Where
-// neither an error nor a result follows that makes the queue call When or Forget, as after a
-// TerminalError, call Forget, or what was told stays.
+// Tell tells the limiter the plan of the key. The plan's deadline ahead and floor count. They
+// replace the deadline and the floor that the limiter knew; a plan without them removes them.
+// [Limiter.Forget] removes them, too. An overdue deadline does not count: the caller has seen
+// that it passed. If the queue calls neither When nor Forget after the reconcile, as after a
+// TerminalError, call Forget, or the entry stays.
 func (l *Limiter[K]) Tell(k K, p requeue.Plan) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tell(k, p)
 }
 
-// When counts a failure of the key, and returns how long to wait until the next try: as long
-// as the backoff says, or until the deadline if that is sooner, and not less than until the
-// floor. A deadline that has passed since it was told is tried at once, after
-// [requeue.Immediate], and counts no more. The answer is never below Immediate.
+// When counts a failure of the key, and returns how long to wait until the next try. The wait
+// is the backoff, or ends at the deadline if that is sooner; it never ends before the floor.
+// If the deadline has passed since Tell, the wait is [requeue.Immediate], or ends at the floor
+// if that is later; the limiter then drops the deadline. The answer is never below Immediate.
 //
-// The backoff begins anew when a deadline passes: to act on it is another thing than what has
-// failed before, and a conflict there must not wait a quarter of an hour.
+// The backoff restarts when a deadline passes: acting on the deadline is other work than what
+// failed before, and a conflict in this work must not wait a quarter of an hour.
 func (l *Limiter[K]) When(k K) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.when(k)
 }
 
-// Next is Tell and When in one: a RequeueAfter, for who waits for something outside that
-// tells nobody when it is ready. A plan that is expired is for the caller to act on first.
+// Next is [Limiter.Tell] followed by [Limiter.When]. Use the answer as RequeueAfter to wait for
+// an external system that sends no event when it is ready. If the plan is expired, act first:
 //
 //	if plan.Expired() {
 //		...
 //	}
 //	return reconcile.Result{RequeueAfter: limiter.Next(req, plan)}, nil
 //
-// Call Forget when the wait is over, or the object is gone.
+// Call [Limiter.Forget] when the external system is ready, or the object is gone.
 func (l *Limiter[K]) Next(k K, p requeue.Plan) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -123,15 +126,14 @@ func (l *Limiter[K]) Next(k K, p requeue.Plan) time.Duration {
 	return l.when(k)
 }
 
-// Forget drops all that is known of the key: its failures, its deadline and its floor.
+// Forget removes the failures, the deadline and the floor of the key.
 func (l *Limiter[K]) Forget(k K) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.keys, k)
 }
 
-// NumRequeues returns how often When and Next were called for the key since it was last
-// forgotten.
+// NumRequeues returns the number of calls of When and Next for the key since its last Forget.
 func (l *Limiter[K]) NumRequeues(k K) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
