@@ -13,8 +13,8 @@ import (
 )
 
 // Controller is a reconciler together with the queue that learns its deadlines. Make one
-// with [For]. Its NewQueue goes into the options of the controller, and the Controller
-// itself takes the place of the reconciler.
+// with [For]. Put its NewQueue into the options of the controller, and use the Controller
+// in place of the reconciler.
 type Controller[T comparable] struct {
 	reconciler reconcile.TypedReconciler[T]
 	options    Options[T]
@@ -28,14 +28,14 @@ type current[T comparable] struct {
 	wrong error
 }
 
-// For returns a Controller of a reconciler, whose results stay as they are. Call it once for
-// each controller.
+// For returns a Controller of a reconciler. The reconciler's results stay as they are. Call For
+// once for each controller.
 func For[T comparable](r reconcile.TypedReconciler[T], o Options[T]) *Controller[T] {
 	return &Controller[T]{reconciler: r, options: o}
 }
 
-// NewQueue makes the queue; controller-runtime calls it when the controller starts. The
-// rate limiter is that of the controller, unless the options have one.
+// NewQueue makes the queue. controller-runtime calls it when the controller starts. The queue
+// uses the rate limiter of the options, or else limiter.
 func (c *Controller[T]) NewQueue(controllerName string, limiter workqueue.TypedRateLimiter[T]) workqueue.TypedRateLimitingInterface[T] {
 	o := c.options
 	if o.RateLimiter == nil {
@@ -49,9 +49,10 @@ func (c *Controller[T]) NewQueue(controllerName string, limiter workqueue.TypedR
 	return is.queue
 }
 
-// Reconcile calls the reconciler, and tells the queue what it has told. If the queue of the
-// controller is not the one that NewQueue has made, it does not call the reconciler and
-// returns an error that says so. It is terminal, as another try would not help.
+// Reconcile calls the reconciler, and tells the queue the plan that the reconciler told by
+// [Tell]. If NewQueue did not make the controller's queue, Reconcile does not call the
+// reconciler, and returns an error that says so. The error is terminal, because another try
+// would not help.
 func (c *Controller[T]) Reconcile(ctx context.Context, key T) (reconcile.Result, error) {
 	q, run, err := c.start(key)
 	if err != nil {
@@ -84,8 +85,7 @@ func (c *Controller[T]) start(key T) (*queue[T], run[T], error) {
 	return is.queue, *r, nil
 }
 
-// Load returns the [Queue.Load] of the queue; it is zero before the controller has
-// started.
+// Load returns the [Queue.Load] of the queue, or zero before the controller has started.
 func (c *Controller[T]) Load() requeue.Load {
 	if is := c.current.Load(); is != nil {
 		return is.queue.Load()
@@ -110,12 +110,12 @@ func (r *recorder) get() (plan requeue.Plan, told bool) {
 
 type recorderKey struct{}
 
-// Tell tells the queue what a reconcile waits for. It takes the context that Reconcile was
-// given, or one made from it. Call it where the plan is made, also if a poll comes sooner
-// than the deadline; what the reconcile returns, a result or an error, stays as it is. The last
-// call of a reconcile counts, whether that succeeds, fails or panics. A zero plan says
-// that there is nothing to wait for. After the reconcile has ended, and without a
-// [Controller], as in a test of the reconciler alone, Tell does nothing.
+// Tell tells the queue the plan of a reconcile. ctx is the context of the call of Reconcile, or a
+// context made from it. Call Tell where the reconciler makes the plan, even if a poll comes before
+// the deadline. The reconcile's result and error stay as they are. The last call in a reconcile
+// counts, whether the reconcile succeeds, fails or panics. A zero plan says that there is nothing
+// to wait for. After the reconcile has ended, and without a [Controller], as in a test of the
+// reconciler alone, Tell does nothing.
 func Tell(ctx context.Context, p requeue.Plan) {
 	if r, ok := ctx.Value(recorderKey{}).(*recorder); ok {
 		r.mu.Lock()
@@ -125,9 +125,9 @@ func Tell(ctx context.Context, p requeue.Plan) {
 }
 
 // Cause returns what woke the object of a reconcile, for a log line: "event", "resync" (an add
-// with controller-runtime's low priority: a resync or the initial list), "poll" (a
-// RequeueAfter that was over), "retry" (a wait of the rate limiter that was over) or "deadline". It
-// is "" without a [Controller].
+// with controller-runtime's low priority: a resync or the initial list), "poll" (the end of a
+// RequeueAfter), "retry" (the end of a wait of the rate limiter) or "deadline". Without a
+// [Controller] it returns "".
 func Cause(ctx context.Context) string {
 	if r, ok := ctx.Value(recorderKey{}).(*recorder); ok {
 		return causes[r.cause]

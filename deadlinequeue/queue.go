@@ -14,72 +14,72 @@ import (
 
 // Options are the options of a queue. The zero value is right for most.
 type Options[T comparable] struct {
-	// RateLimiter decides the wait of AddRateLimited. nil is that of the controller, or
-	// workqueue.DefaultTypedControllerRateLimiter. It is called without the queue's lock,
-	// so it may call the queue.
+	// RateLimiter decides the wait of AddRateLimited. nil means the rate limiter of the
+	// controller, or workqueue.DefaultTypedControllerRateLimiter without a controller. The
+	// queue calls it without holding its lock, so RateLimiter may call the queue.
 	RateLimiter workqueue.TypedRateLimiter[T]
-	// Deadline returns the deadline of a key, false or a zero time if it has none: if the
-	// object is finished, for instance. Set it wherever deadlines change by events, and
-	// to know them after a restart. It is asked at every add, but for the requeue of a
-	// reconcile that has told its plan, and at Done if the reconcile has told nothing and has not
-	// failed. It runs in the caller, without the queue's lock. Do not add to the queue
-	// from it. It should answer from a cache, and the same for the same object: a
-	// deadline that moves along with the clock passes again and again.
+	// Deadline returns the deadline of a key. It returns false or a zero time if the key has
+	// none, for example if the object is finished. Set Deadline if events change deadlines,
+	// or if the queue must know deadlines after a restart. The queue calls it at every add,
+	// except for the requeue of a reconcile that told a plan. It also calls it at Done, if
+	// the reconcile told no plan and did not fail. The call runs in the caller of the queue,
+	// without the queue's lock. Deadline must not add to the queue. It should read from a
+	// cache, and return the same deadline for the same object: a deadline that moves along
+	// with the clock passes again and again.
 	Deadline func(T) (time.Time, bool)
-	// OldestEvery gives every so many hand-outs to the key that has been ready longest.
+	// OldestEvery n gives every nth hand-out to the key that has been ready longest.
 	// 0 means 16, negative never.
 	OldestEvery int
-	// Clock is what the queue waits by. nil is the system clock. Waits are timed by
-	// the monotonic reading of its Now and deadlines by the wall clock; of a clock
-	// without monotonic readings, such as a fake one, both are the same, and a step
-	// of it moves both.
+	// Clock is the clock of the queue. nil means the system clock. The queue times waits by
+	// the monotonic reading of Now, and deadlines by the wall clock. If the clock has no
+	// monotonic readings, as a fake clock, a step of it moves both.
 	Clock clock.WithDelayedExecution
 }
 
-// Queue is a work queue that hands out keys whose deadline has passed before all
-// others. Make one with [New], or with [Controller.NewQueue]. Its methods may be called
-// from any number of goroutines. Those of the embedded interface do what it says, and this:
+// Queue is a work queue that hands out keys whose deadline has passed before all other keys.
+// Make one with [New], or with [Controller.NewQueue]. Any number of goroutines may call its
+// methods. The methods of the embedded interface do what the interface says, and this:
 //
-//   - Add makes an item ready, unless it is already. If the item is being processed, it is ready
-//     once after its Done.
-//   - AddAfter makes it ready after the duration, or now if that is 0 or less. The clock is read
-//     before AddAfter returns. Of several waits the soonest counts, and an item that is ready
-//     stays so.
-//   - AddRateLimited makes it ready when the rate limiter says so, or when its deadline passes, if
-//     that is sooner; in no case before a floor of its plan. Before Done it tells the queue that
-//     the reconcile has failed.
-//   - AddWithOpts takes the sooner of After and RateLimited. A higher priority raises that of an
-//     item which waits or is ready.
-//   - Get waits until an item is ready. The caller must call Done when it has processed it; until
-//     then the item is handed to nobody else. Done of another item does nothing.
+//   - Add makes an item ready. If the item is being processed, it becomes ready once, at its
+//     Done.
+//   - AddAfter makes an item ready after the duration, or now if the duration is 0 or less. It
+//     reads the clock before it returns. Of several waits the soonest counts. A ready item stays
+//     ready.
+//   - AddRateLimited makes an item ready when the rate limiter says so, or when the item's
+//     deadline passes if that is sooner, but never before the floor of the item's plan. Before
+//     Done, it tells the queue that the reconcile has failed.
+//   - AddWithOpts takes the sooner of After and RateLimited. A higher priority raises the
+//     priority of an item that waits or is ready.
+//   - Get waits until an item is ready. The caller must call Done when it has processed the item.
+//     Until then, Get returns the item to no other caller. Done of an item that is not being
+//     processed does nothing.
 //   - Forget makes the rate limiter forget the item's failures. It cancels no wait, and does not
-//     take the place of Done.
-//   - Len counts the items that are ready, those included that are to be handed out again once
-//     they are Done. Waiting items do not count.
-//   - ShutDown makes the queue ignore all further adds, drops what waits and what is ready, and
-//     makes Get return. ShutDownWithDrain drops what waits only, and returns when all that is
-//     ready has been handed out and is Done; so somebody must go on calling Get. ShutDown ends it
-//     early.
+//     replace Done.
+//   - Len counts the ready items, including items that become ready at their Done. Waiting items
+//     do not count.
+//   - ShutDown makes the queue ignore all further adds, drops all waiting and ready items, and
+//     makes Get return. ShutDownWithDrain drops only the waiting items. It returns when all ready
+//     items have been handed out and are Done, so the workers must go on calling Get. ShutDown
+//     ends a drain early.
 type Queue[T comparable] interface {
 	priorityqueue.PriorityQueue[T]
 
-	// Decide tells the queue what the plan of a reconcile has come to. The deadline, the
-	// overdue one and the floor count; the wait is added as ever. Of several decisions the last
-	// counts. Call it before the adds that end the reconcile, and before Done. It reports
-	// whether the item is being processed; if it is not, it tells nothing.
+	// Decide tells the queue the decision of a reconcile's plan. Deadline, Overdue and
+	// NotBefore count; add the wait After as usual. Of several decisions the last counts. Call
+	// Decide before the adds that end the reconcile, and before Done. Decide reports whether
+	// the item is being processed. If the item is not, Decide does nothing.
 	//
-	// A [Controller] calls it for what a reconciler has told by [Tell].
+	// A [Controller] calls Decide for the plan that a reconciler told by [Tell].
 	Decide(item T, d requeue.Decision) bool
 
-	// Load returns what there is to do and what there is to do it with: the keys that the queue
-	// holds (waiting, also for a deadline alone, ready or being processed), the workers, and
-	// the mean time from Get to Done of the last reconciles. Workers is the most that have
-	// been in Get or between Get and Done at one time. A field that is not known yet is 0, and
-	// Stretch then answers poll:
+	// Load returns the load of the queue. Objects is the number of keys in the queue: waiting
+	// (even if only for a deadline), ready or being processed. Workers is the greatest number
+	// of callers that have been in Get or between Get and Done at one time. Service is the mean
+	// time from Get to Done of the last reconciles. A field that is not known yet is 0, and
+	// Stretch then answers poll. For example, this poll slows down before it takes more than
+	// 80 % of the workers' time:
 	//
 	//	requeue.From(now).Every(q.Load().Stretch(poll, 0.8))
-	//
-	// polls less often as soon as polling would take more than 80 % of the workers.
 	Load() requeue.Load
 }
 
@@ -114,9 +114,9 @@ type queue[T comparable] struct {
 	metrics *metrics[T] // nil if there are none
 }
 
-// New makes a queue. The name is the label of its metrics, which are those of
-// controller-runtime's queue and some of its own, in controller-runtime's registry. There are
-// none if it is empty.
+// New makes a queue. The name is the label of its metrics. The queue has the metrics of
+// controller-runtime's queue and some of its own, in controller-runtime's registry. If the name
+// is empty, it has no metrics.
 func New[T comparable](name string, o Options[T]) Queue[T] { return newQueue(name, o) }
 
 func newQueue[T comparable](name string, o Options[T]) *queue[T] {
