@@ -15,10 +15,11 @@ const (
 	patienceLooks = 5000
 )
 
-// ActedBy lets virtual time pass until an object is acted on, and fails the test if that was
-// before its deadline or more than the tolerance after it. It also sees what has
-// happened before the call. The object is acted on when acted returns true; each version of
-// it is copied into obj before acted is called. A nil acted waits until the object is deleted.
+// ActedBy lets virtual time pass until the controller acts on an object. It fails the test if this
+// happens before the deadline, or more than the tolerance after it. It also sees what happened
+// before the call. For each version of the object, ActedBy copies the version into obj and calls
+// acted, which returns true if the controller has acted. If acted is nil, ActedBy waits until the
+// object is deleted.
 func (w *World) ActedBy(obj client.Object, deadline time.Time, tolerance time.Duration, acted func() bool) {
 	w.t.Helper()
 	w.settle()
@@ -116,8 +117,9 @@ func (w *World) looksOf(looks Timeline) string {
 	return "its looks:\n" + strings.Join(lines, "")
 }
 
-// NotLost fails the test if an object was ever left alone for longer than that, from when it was
-// there until now, or until it was deleted. Call it while the object waits for something.
+// NotLost fails the test if the controller ever left an object alone for longer than longest. It
+// checks the time from the object's creation until now, or until its deletion. Call NotLost while
+// the object waits for something.
 func (w *World) NotLost(obj client.Object, longest time.Duration) {
 	w.t.Helper()
 	w.settle()
@@ -155,7 +157,7 @@ func (w *World) NotLost(obj client.Object, longest time.Duration) {
 	}
 }
 
-// AtMost fails the test if there was any span of that length, such as an hour, with more than n
+// AtMost fails the test if any period of the length span, for example an hour, has more than n
 // looks at an object.
 func (w *World) AtMost(obj client.Object, n int, span time.Duration) {
 	w.t.Helper()

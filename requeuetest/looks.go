@@ -22,22 +22,22 @@ import (
 type Look struct {
 	// Controller is the name of the controller.
 	Controller string
-	// At is when it began, and Took how long it lasted.
+	// At is when the look began, and Took how long it lasted.
 	At   time.Time
 	Took time.Duration
-	// Cause is what woke the object: "event", "resync" (one that was added with
-	// controller-runtime's low priority: a resync or the initial list), "poll" (a RequeueAfter
-	// that was over), "retry" (a wait of the rate limiter that was over) or "queue" (the queue by
-	// itself, as deadlinequeue does when a deadline passes).
+	// Cause is what woke the object: "event", "resync" (an add with controller-runtime's low
+	// priority: a resync or the initial list), "poll" (the end of a RequeueAfter), "retry" (the
+	// end of a wait of the rate limiter) or "queue" (the queue itself, for example deadlinequeue
+	// when a deadline passes).
 	Cause string
-	// Result and Err are what it returned; a panic is an error.
+	// Result and Err are what Reconcile returned. A panic is an Err.
 	Result reconcile.Result
 	Err    error
 
 	start time.Time // of the World
 }
 
-// String returns a line of a [Timeline].
+// String returns the line of the look in a [Timeline].
 func (l Look) String() string {
 	return fmt.Sprintf("%12s  %s", "+"+l.At.Sub(l.start).String(), l.what())
 }
@@ -67,11 +67,11 @@ func (l Look) outcome() string {
 	return "nothing to wait for"
 }
 
-// Timeline is what has been seen of an object, in order.
+// Timeline is the looks at an object, in order.
 type Timeline []Look
 
-// String returns a line for each look, with its time since the start, its cause and its result.
-// Of more than six in a row that are alike it leaves some out, and says how many.
+// String returns a line for each look, with its time since the start, its cause and its result. If
+// more than six looks in a row are alike, it leaves out some, and says how many.
 func (t Timeline) String() string {
 	var out strings.Builder
 	for i := 0; i < len(t); {
@@ -91,8 +91,8 @@ func (t Timeline) String() string {
 	return out.String()
 }
 
-// Timeline returns the looks that have ended at the objects with this name and namespace, in all
-// controllers and processes. Print it to see what happened.
+// Timeline returns the completed looks at the objects with the name and namespace of obj, in all
+// controllers and processes. Print the Timeline to see what happened.
 func (w *World) Timeline(obj client.Object) Timeline {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -21,9 +21,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 )
 
-// For is a Setup for a reconciler that has none: one controller for objects like obj. The function
-// makes its options, with the Reconciler, and NewQueue or UsePriorityQueue for a queue
-// other than controller-runtime's default.
+// For returns a Setup for a reconciler without SetupWithManager: one controller for objects of the
+// kind of obj. The function options makes the controller's options with the Reconciler. Set NewQueue
+// or UsePriorityQueue there for a queue other than controller-runtime's default.
 func For(obj client.Object, options func(c client.Client) controller.Options) func(manager.Manager) error {
 	return func(mgr manager.Manager) error {
 		o := options(mgr.GetClient())

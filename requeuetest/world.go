@@ -18,32 +18,33 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
-// Options say what is tested.
+// Options configure a [World].
 type Options struct {
-	// Setup adds the controllers to a manager, as in production: make the reconcilers anew, give
-	// them mgr.GetClient() and call their SetupWithManager. It is called for each process, so
-	// nothing in memory outlives a restart. Use [For] for a reconciler without one.
+	// Setup adds the controllers to a manager, as in production: make new reconcilers, give them
+	// mgr.GetClient(), and call their SetupWithManager. Setup is called for each process, so that
+	// nothing in memory outlives a restart. Use [For] for a reconciler without SetupWithManager.
 	Setup func(mgr manager.Manager) error
 
-	// Objects are there when the process starts. They are cut as by an API server (times have
-	// whole seconds). A kind without a namespace here is taken for one that has none.
+	// Objects exist when the process starts. Their times are cut to whole seconds, as by an API
+	// server. If the objects of a kind have no namespace here, the kind counts as cluster-scoped.
 	Objects []client.Object
 
-	// Manager are the options of the manager in production; the scheme, the resync, what its client
-	// reads from the cache and the defaults of controllers count. What would leave the process is replaced: client,
-	// cache, mapper, servers, leader election. Nothing is logged unless it has a Logger.
+	// Manager is the options of the manager in production. The scheme, the resync period, the
+	// client's cache options and the defaults of controllers count. Options that would leave the
+	// process are replaced: client, cache, mapper, servers, leader election. Without a Logger,
+	// nothing is logged.
 	Manager manager.Options
 
-	// Client builds the fake client, with its scheme, for instance to add interceptors. Nil
-	// is one of Manager.Scheme in which each kind that has a field Status has the
-	// subresource status. Indices of the cache are those of Setup, not of this client.
+	// Client builds the fake client with its scheme, for example to add interceptors. Nil means a
+	// client with Manager.Scheme, in which each kind with a field Status has the subresource
+	// status. Setup, not this client, adds the indices of the cache.
 	Client *fake.ClientBuilder
 }
 
-// World is a process with its controllers, and its API server, in virtual time. Its methods are
-// called by the goroutine of the test.
+// World is a process with its controllers and an API server, in virtual time. Call its methods
+// only from the goroutine of the test.
 type World struct {
-	// Client is that of the test: it reads what is stored, and its calls take no time.
+	// Client is the test's own client. It reads the stored objects, and its calls take no time.
 	Client client.Client
 
 	t      testing.TB
@@ -77,8 +78,8 @@ type process struct {
 	controllers int
 }
 
-// Start starts a process in the bubble of [testing/synctest.Test] that it is called in, and
-// stops it when the test ends.
+// Start starts a process in the calling bubble of [testing/synctest.Test], and stops the process
+// when the test ends.
 func Start(t testing.TB, o Options) *World {
 	t.Helper()
 	w := &World{
@@ -115,7 +116,7 @@ func now(t testing.TB) time.Time {
 	return time.Now()
 }
 
-// Sleep lets virtual time pass, and returns when all that happens until then has happened.
+// Sleep lets the virtual time d pass, and returns when everything that happens until then is done.
 func (w *World) Sleep(d time.Duration) {
 	w.t.Helper()
 	time.Sleep(d)
@@ -150,8 +151,8 @@ func (w *World) wake() {
 	w.changed = make(chan struct{})
 }
 
-// Restart ends the process and starts another after so long. The objects stay, and nothing in
-// memory. A call of the API that is under way fails, and is not carried out.
+// Restart ends the process and starts another one after the given time. The objects stay;
+// everything in memory is lost. A pending API call fails, and has no effect.
 func (w *World) Restart(after time.Duration) {
 	w.t.Helper()
 	w.stop()
@@ -159,24 +160,24 @@ func (w *World) Restart(after time.Duration) {
 	w.boot()
 }
 
-// Latency has each call of the API by the process take so long from now on: reads that are not
-// of the cache, and writes, which are carried out at the end of it. At first it is 0.
+// Latency sets how long each later API call of the process takes: each write, and each read that
+// is not from the cache. A write takes effect at the end of this time. The initial latency is 0.
 func (w *World) Latency(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.latency = d
 }
 
-// Lag has the cache learn so late of what changes from now on. At first it is 0.
+// Lag sets how late the cache learns of later changes. The initial lag is 0.
 func (w *World) Lag(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lag = d
 }
 
-// Conflict has the next n calls of Update, Patch, Apply and Delete by the process fail with a
-// conflict (409), those of the status and other subresources, too. Create and DeleteAllOf are not among
-// them, nor is what [World].Client writes.
+// Conflict makes the next n calls of Update, Patch, Apply and Delete by the process fail with a
+// conflict (409), including calls on the status and other subresources. Create, DeleteAllOf and
+// writes by [World].Client are not affected.
 func (w *World) Conflict(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
