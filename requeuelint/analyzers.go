@@ -10,25 +10,25 @@ import (
 // A Rule is one thing that requeuelint reports.
 type Rule struct {
 	Code   string // RQ001, as in messages and in docs/lint.md
-	Doc    string // what it finds, in a sentence
-	Advice bool   // it tells a better way, not a bug, and is off unless it is asked for
+	Doc    string // what the rule finds, in a sentence
+	Advice bool   // the rule finds no bug but a better way, and is off unless it is named
 
 	run func(*code)
 }
 
-// URL is where the rule is described.
+// URL returns the address of the rule's description.
 func (r Rule) URL() string {
 	return "https://github.com/requeue-go/requeue/blob/main/docs/lint.md#" + strings.ToLower(r.Code)
 }
 
-// Rules are all rules, in the order of their codes.
+// Rules returns all rules, in the order of their codes.
 func Rules() []Rule {
 	return []Rule{rq001, rq002, rq003, rq004, rq005, rq006, rq007, rq009, rq010, rq011}
 }
 
-// Analyzers returns an analyzer for each of the rules with the codes given. Without codes
-// it is for all that are no advice. Its name is the code in lower case. A code that there
-// is not is left out.
+// Analyzers returns an analyzer for each rule with one of the given codes. Without codes it
+// returns an analyzer for each rule that is not advice. The name of an analyzer is the code
+// in lower case. Analyzers ignores unknown codes.
 func Analyzers(codes ...string) []*analysis.Analyzer {
 	var all []*analysis.Analyzer
 	for i, r := range Rules() {

@@ -1,26 +1,26 @@
 // Package requeuelint finds waits of Kubernetes controllers that are lost, late or a hot
-// loop: analyzers for golang.org/x/tools/go/analysis, one for each rule.
+// loop. It has an analyzer for golang.org/x/tools/go/analysis for each rule.
 //
-// The rules, and the command that runs them, are described in docs/lint.md of the
-// repository. It reports what it can show, and nothing of what it does not see through.
+// The file docs/lint.md of the repository describes the rules and the command that runs
+// them. An analyzer reports only what it can show, and nothing about code that it cannot
+// follow.
 //
 // # How it is built
 //
-// A rule is a file: rq001.go, rq002.go and so on. It is run by an analyzer of its own, over
-// what one more analyzer, in facts.go, has made of the package. What rules have in common is
-// in rooms that are named for what they know:
+// A rule is a file: rq001.go, rq002.go and so on. Each rule has its own analyzer, which uses
+// the result of one shared analyzer, in facts.go. The rules share this code:
 //
 //   - waits.go: which waits can be 0 or negative, for RQ001 and RQ003.
-//   - report.go: how a finding is told, and where.
+//   - report.go: the text and the place of a finding.
 //   - comments.go: which findings a comment accepts.
-//   - fixes.go: how a wait is written with this library.
-//   - internal/flow: what the values of a package are, as sums of instants and spans; what is
-//     known where they are used; and what its functions do with them.
+//   - fixes.go: how to write a wait with this library.
+//   - internal/flow: the values of a package as sums of instants and spans; the facts that
+//     are known where the package uses a value; and what its functions do with values.
 //
 // # To add a rule
 //
-// A rule is a variable of the type Rule with a function that is handed the code of a package.
-// This one reports waits by time.Sleep in a reconciler:
+// A rule is a variable of the type Rule, with a function that takes the code of a package.
+// This rule reports waits by time.Sleep in a reconciler:
 //
 //	var rq012 = Rule{
 //		Code: "RQ012",
@@ -47,15 +47,16 @@
 //		},
 //	}
 //
-// Functions and calls are those of golang.org/x/tools/go/ssa. A rule that looks at the
-// source alone inspects c.pass.Files, as rq010.go does. What remains:
+// Functions and calls have the types of golang.org/x/tools/go/ssa. A rule that needs only the
+// source inspects c.pass.Files, as rq010.go does. Then do this:
 //
 //  1. Name the variable in Rules, in analyzers.go.
-//  2. Write testdata/src/rq012/rq012.go, with what is reported, by // want, and with what is
-//     like it and right; and add the folder to TestRules.
-//  3. Describe it in docs/lint.md: a line in the table, and a section with a wrong and a
-//     right piece of code.
-//  4. Run it on operators that nobody has looked at for it. Count what is true the first time.
+//  2. Write testdata/src/rq012/rq012.go, with wrong code, marked by // want, and with similar
+//     code that is right. Add the folder to TestRules.
+//  3. Describe the rule in docs/lint.md: a line in the table, and a section with a wrong and
+//     a right piece of code.
+//  4. Run the rule on operators on which it was not tuned. Count the true findings of the
+//     first run.
 //
-// TestRules_areWhole fails where one of the first three is missing.
+// TestRules_areWhole fails if one of the first three is missing.
 package requeuelint

@@ -51,9 +51,9 @@ func newBase() *analysis.Analyzer {
 	return a
 }
 
-// Base returns the analyzer that those of the rules require. A driver that parses flags
-// takes it along for its flags: -requeuelint.tests has findings in test files reported, too,
-// and -requeuelint.sink names functions that hand a wait to a work queue.
+// Base returns the analyzer that the analyzers of the rules require. A driver that parses flags
+// includes it for its flags: -requeuelint.tests also reports findings in test files, and
+// -requeuelint.sink names functions that hand a wait to a work queue.
 func Base() *analysis.Analyzer { return base }
 
 // A list is a flag of names, by commas or one at a time.

@@ -1,7 +1,7 @@
 // Package golangci makes requeuelint a module plugin of golangci-lint v2.
 //
-// docs/lint.md of the repository says how to build a golangci-lint with it and how to
-// configure it.
+// docs/lint.md of the repository says how to build a golangci-lint with the plugin, and how
+// to configure the plugin.
 package golangci
 
 import (
@@ -16,25 +16,24 @@ import (
 	"github.com/requeue-go/requeue/requeuelint"
 )
 
-// Name is what the linter is called in the configuration of golangci-lint.
+// Name is the name of the linter in the configuration of golangci-lint.
 const Name = "requeuelint"
 
 func init() { register.Plugin(Name, New) }
 
-// Settings are what linters.settings.custom.requeuelint.settings may have.
+// Settings are the keys of linters.settings.custom.requeuelint.settings.
 type Settings struct {
-	// Rules are the codes of the rules to report. None are all but those that are advice.
+	// Rules are the codes of the rules to run. If it is empty, all rules run that are not advice.
 	Rules []string `json:"rules"`
-	// Disable are the codes of rules not to report.
+	// Disable are the codes of the rules not to run.
 	Disable []string `json:"disable"`
-	// Tests has findings in _test.go files reported, too.
+	// Tests says whether to report findings in _test.go files.
 	Tests bool `json:"tests"`
-	// Sinks are methods that take a wait, too, as pkg.Type.Method:index.
+	// Sinks are further methods that take a wait, as pkg.Type.Method:index.
 	Sinks []string `json:"sinks"`
 }
 
-// New makes the plugin. It is what golangci-lint calls, with the settings as it has read
-// them.
+// New makes the plugin. golangci-lint calls it with the settings of its configuration.
 func New(settings any) (register.LinterPlugin, error) {
 	s, err := register.DecodeSettings[Settings](settings)
 	if err != nil {

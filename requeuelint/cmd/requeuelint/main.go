@@ -3,10 +3,10 @@
 //
 //	requeuelint [flags] [packages]
 //
-// Packages are as for go vet, ./... if none are given. It exits with 1 if there are
-// findings, and with 2 if the packages cannot be checked.
+// Packages are named as for go vet; the default is ./... The exit code is 1 if there are
+// findings, and 2 if the packages cannot be checked.
 //
-// It is a tool for go vet as well: go vet -vettool=$(which requeuelint) ./...
+// The command is also a tool for go vet: go vet -vettool=$(which requeuelint) ./...
 package main
 
 import (
@@ -57,10 +57,10 @@ func analyzers(args []string) []*analysis.Analyzer {
 const usage = `usage: requeuelint [flags] [packages]
 
   -rules=RQ001,RQ003   report these rules only
-  -tests               look at _test.go files, too
-  -sink=SINK           this method takes a wait, too: pkg.Type.Method:index; repeatable
-  -fix                 apply the fixes that findings have, and report the others
-  -diff                print what -fix would do as a diff, and nothing else
+  -tests               also check _test.go files
+  -sink=SINK           a further method that takes a wait: pkg.Type.Method:index; repeatable
+  -fix                 apply the fixes that findings have, and report the other findings
+  -diff                print the changes of -fix as a diff, and nothing else
   -json                print findings as JSON
   -sarif, -sarif=FILE  print findings as SARIF 2.1.0, or write them to a file
   -version             print the version
