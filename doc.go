@@ -12,8 +12,8 @@
 // A [Plan] collects what an object waits for, in any order, on one reading of the clock:
 //
 //   - a poll, after an interval or at an instant ([Plan.Every], [Plan.At], [Plan.Due]);
-//   - a deadline, on which the controller must act when it passes ([Plan.Timeout],
-//     [Plan.Deadline]), or which matters only until it passes ([Plan.Upcoming]);
+//   - a deadline, at which the controller must act ([Plan.Timeout], [Plan.Deadline]), or which
+//     matters only until it passes ([Plan.Upcoming]);
 //   - a floor, before which the plan does not wake the object ([Plan.NotBefore]).
 //
 // [NextRequeue] and [Expired] are short for a plan with one poll and one timeout, on a [Clock]

@@ -58,8 +58,7 @@ func (p Plan) Timeout(start time.Time, timeout time.Duration) Plan {
 	return p
 }
 
-// Deadline adds an instant on which the controller must act when it passes. A zero t
-// is no deadline.
+// Deadline adds an instant at which the controller must act. A zero t is no deadline.
 //
 // While t is ahead, the plan waits exactly until t. Once t is now or has passed, t is
 // overdue: [Plan.Expired] is true, and the plan waits as long as t is late, at least
@@ -74,7 +73,7 @@ func (p Plan) Deadline(t time.Time) Plan {
 // At adds an instant to look at the object again, which is not a deadline: a retry by
 // [Backoff], or a check of a remote system. The plan waits as for [Plan.Deadline]:
 // exactly until t while t is ahead, and backing off once t has passed, so t is not lost.
-// But t is a poll: it never makes the plan [Plan.Expired], it is not in
+// But t is a poll: it never makes [Plan.Expired] true, it is not in
 // [Decision].Deadline or Overdue, and its cause is [CausePoll]. A zero t is ignored.
 func (p Plan) At(t time.Time) Plan {
 	if t.IsZero() {
@@ -92,7 +91,7 @@ func (p Plan) At(t time.Time) Plan {
 // refresh of a cache. While t is ahead, the plan waits exactly until t. Once t is now or has
 // passed, the work is due now: the plan waits for the duration again, without backing off,
 // until the caller names the next t. An again below [Immediate] counts as Immediate. t is not
-// a deadline: it never makes the plan [Plan.Expired], it is not in [Decision].Deadline or
+// a deadline: it never makes [Plan.Expired] true, it is not in [Decision].Deadline or
 // Overdue, and its cause is [CausePoll]. A zero t is ignored: if the work was never done, the
 // caller must do it.
 func (p Plan) Due(t time.Time, again time.Duration) Plan {

@@ -3,7 +3,7 @@ package requeue
 import "time"
 
 // Immediate is the shortest wait that this package returns, except 0. A caller
-// that wants to look again at once returns it, because 0 would mean "never".
+// that wants to look again at once uses Immediate, because 0 would mean "never".
 const Immediate = time.Millisecond
 
 // NextRequeue returns how long to wait before looking again at an object that
