@@ -17,7 +17,7 @@ func TestSteps_failsAsThePageSays(t *testing.T) {
 	}
 	page, err := os.ReadFile("../docs/testing.md")
 	require.NoError(t, err)
-	_, says, _ := strings.Cut(string(page), "It fails, in less than a second, and says why:\n\n```\n")
+	_, says, _ := strings.Cut(string(page), "The test fails in less than a second, and says why:\n\n```\n")
 	says, _, _ = strings.Cut(says, "```")
 	require.NotEmpty(t, says)
 	output, err := exec.Command("go", "test", "./testdata/steps").CombinedOutput()
