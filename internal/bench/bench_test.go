@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -25,7 +24,7 @@ func TestResults(t *testing.T) {
 	all, err := readResults(root)
 	require.NoError(t, err)
 	rows := 0
-	for _, m := range measures() {
+	for _, m := range measures {
 		assert.NotEmpty(t, all[m.name], "%s was never measured", m.name)
 		rows += len(all[m.name])
 		delete(all, m.name)
@@ -42,12 +41,12 @@ func TestFigures(t *testing.T) {
 	require.NoError(t, err)
 	files, err := filepath.Glob(filepath.Join(root, "docs/figures/*.svg"))
 	require.NoError(t, err)
-	figures := all.show().figures
+	figures := all.figures()
 	assert.Len(t, files, len(figures))
-	for _, f := range figures {
-		svg, err := os.ReadFile(filepath.Join(root, f.path()))
+	for path, want := range figures {
+		svg, err := os.ReadFile(filepath.Join(root, path))
 		require.NoError(t, err)
-		assert.True(t, string(f.svg()) == string(svg), "%s: run `go run ./internal/bench -write`", f.path())
+		assert.True(t, string(want) == string(svg), "%s: run `go run ./internal/bench -write`", path)
 	}
 }
 
@@ -69,32 +68,40 @@ func TestDocuments_figuresAreThere(t *testing.T) {
 	assert.Positive(t, found)
 }
 
-func TestFigure_svgOfEachKindIsWellFormed(t *testing.T) {
-	svg := figure{name: "all", panels: []panel{
-		{title: "lines & dots", logX: true, lines: []series{{"client-go", []float64{1, 10}, []float64{1, 100}}}},
-		{title: "dots", unit: "s", floor: 0.1, rows: []string{"one", "two"}, dots: []series{{"a", nil, []float64{1, -1}}, {"b", nil, []float64{0, 2}}}},
-		{title: "bars", unit: "%", x: "x", y: "y", rows: []string{"one"}, bars: []series{{"a", nil, []float64{1}}, {"b", nil, []float64{0}}}},
-	}}.svg()
-	decoder := xml.NewDecoder(strings.NewReader(string(svg)))
-	for {
-		_, err := decoder.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		require.NoError(t, err)
+func TestFigure_isWellFormed(t *testing.T) {
+	rows := []row{
+		{Of: []string{"one", "a & b"}, Values: map[string]float64{"late (s)": 0, "max (s)": 1}},
+		{Of: []string{"one", "client-go"}, Values: map[string]float64{"late (s)": 3, "max (s)": 5}},
+		{Of: []string{"two", "client-go"}, Values: map[string]float64{"late (s)": 30, "max (s)": 50}},
 	}
-	text := string(svg)
-	assert.Contains(t, text, "prefers-color-scheme: dark")
-	assert.Equal(t, 2, strings.Count(text, "polyline"), "the style and a line")
-	assert.Equal(t, 3, strings.Count(text, "<circle"), "one was not measured, and one series needs no legend")
-	assert.NotContains(t, text, "NaN")
-	assert.NotContains(t, text, "Inf")
+	for keys, circles := range map[string]int{"late (s)": 3 + 2, "late (s);max (s)": 6 + 2} { // with the legend
+		text := string(figure{title: "<late>", keys: strings.Split(keys, ";"), floor: 0.1}.svg(rows))
+		decoder := xml.NewDecoder(strings.NewReader(text))
+		for {
+			_, err := decoder.Token()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			require.NoError(t, err)
+		}
+		assert.Contains(t, text, "prefers-color-scheme: dark")
+		assert.Equal(t, circles, strings.Count(text, "<circle"))
+		assert.NotContains(t, text, "NaN")
+		assert.NotContains(t, text, "Inf")
+	}
 }
 
-func TestAxis_ticks(t *testing.T) {
-	assert.Equal(t, []float64{0, 20, 40, 60, 80, 100, 120}, axis{most: 120}.ticks())
-	assert.Equal(t, []float64{0, 2, 4, 6, 8}, axis{most: 9.5}.ticks())
-	assert.InDeltaSlice(t, []float64{0.01, 0.1, 1}, axis{least: 0.01, most: 5, log: true}.ticks(), 1e-9)
+// A line has the rows whose names differ in nothing but their last part, and one of its own for
+// each key.
+func TestView_across(t *testing.T) {
+	rows := []row{
+		{Of: []string{"A", "x", "ours"}, Values: map[string]float64{"time (s)": 1, "heap (B)": 5}},
+		{Of: []string{"A", "x", "peer"}, Values: map[string]float64{"time (s)": 2, "time (s) times": 2, "time (s) p": 0.5}},
+		{Of: []string{"A", "y", "ours"}, Values: map[string]float64{"time (s)": 3}},
+		{Of: []string{"B", "y", "ours"}, Values: map[string]float64{"time (s)": 4}},
+	}
+	v := view{only: "A", titles: []string{"of", "what"}, across: true}
+	assert.Equal(t, "\n\n| of | what | ours | peer |\n| --- | --- | --- | --- |\n| x | heap | 5 B |  |\n| x | time | 1 s | 2 s (2×, p 0.500) |\n| y | time | 3 s |  |\n\n", v.table(v.of(rows)))
 }
 
 func TestAmount(t *testing.T) {
@@ -103,25 +110,16 @@ func TestAmount(t *testing.T) {
 		unit  string
 		want  string
 	}{
-		{0, "s", "0"}, {0.000123, "s", "123 µs"}, {0.0894, "s", "89 ms"}, {0.9999, "s", "1 s"}, {1.49, "s", "1.5 s"}, {200.6, "s", "201 s"}, {7075.5, "s", "7,076 s"},
+		{0, "s", "0"}, {0.000123, "s", "123 µs"}, {4.7e-8, "s", "47 ns"}, {0.0894, "s", "89 ms"}, {0.9999, "s", "1 s"}, {1.49, "s", "1.5 s"}, {200.6, "s", "201 s"}, {7075.5, "s", "7,076 s"},
 		{0.4749, "%", "0.47 %"}, {99.9, "%", "100 %"}, {1234567, "", "1,234,567"}, {0.0123, "", "0.012"}, {99.6, "", "100"},
 	} {
 		assert.Equal(t, c.want, amount(c.value, c.unit), "%v %s", c.value, c.unit)
 	}
 }
 
-func TestSpanOf(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		time.Minute: "1m", 10 * time.Minute: "10m", time.Hour: "1h", 20 * time.Hour: "20h",
-		90 * time.Second: "1m30s", 10 * time.Second: "10s", 90 * time.Minute: "1h30m",
-	} {
-		assert.Equal(t, want, spanOf(d))
-	}
-}
-
-func TestShowDemo_showsTwoPromotions(t *testing.T) {
-	d := row{Text: "starting\n\n 1s  a  timeout 1s  requeue  failed 1ms late\n 2s  b  timeout 2s  requeue  failed 2ms late\n" +
-		" 3s  c  timeout 2s  requeue  failed 3ms late\n 5s  a  timeout 1s  fixed interval  failed 4s late\n\nlate, p50   2s\n"}
+func TestDemo_showsTwoPromotions(t *testing.T) {
+	output := "starting\n\n 1s  a  timeout 1s  requeue  failed 1ms late\n 2s  b  timeout 2s  requeue  failed 2ms late\n" +
+		" 3s  c  timeout 2s  requeue  failed 3ms late\n 5s  a  timeout 1s  fixed interval  failed 4s late\n\nlate, p50   2s\n"
 	assert.Equal(t, "\n\n```\nstarting\n\n 1s  a  timeout 1s  requeue  failed 1ms late\n 2s  b  timeout 2s  requeue  failed 2ms late\n"+
-		" 5s  a  timeout 1s  fixed interval  failed 4s late\n\nlate, p50   2s\n```\n\n", showDemo([]row{d}).values["output"])
+		" 5s  a  timeout 1s  fixed interval  failed 4s late\n\nlate, p50   2s\n```\n\n", demo(output))
 }

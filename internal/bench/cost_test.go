@@ -1,7 +1,6 @@
 package main
 
 import (
-	"container/heap"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -34,8 +33,8 @@ func sized[T any](small, large T) T {
 	return small
 }
 
-// BenchmarkCalculation is what a decision costs, beside the reference, which is to read the
-// clock once, and what others compute.
+// BenchmarkCalculation is what a decision costs, beside a reading of the clock, the same by
+// hand, and backoffs, which read no clock.
 func BenchmarkCalculation(b *testing.B) {
 	const timeout, interval = 30 * time.Minute, 5 * time.Minute
 	started := time.Now()
@@ -43,48 +42,49 @@ func BenchmarkCalculation(b *testing.B) {
 	d, ns := time.Duration(0), int64(0)
 	exponential := backoff.NewExponentialBackOff()
 	steps := wait.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.1, Steps: 1 << 30, Cap: time.Minute}
-	each := map[string]func(){
-		"now": func() { ns += int64(time.Now().Nanosecond()) },
-		"by-hand": func() {
+	for _, c := range []struct {
+		name string
+		call func()
+	}{
+		{"NextRequeue", func() { d += requeue.NextRequeue(started, timeout, interval, nil) }},
+		{"time.Now", func() { ns += int64(time.Now().Nanosecond()) }},
+		{"by hand: the check, then time.Until", func() {
 			deadline := started.Add(timeout)
 			if time.Now().After(deadline) {
 				return
 			}
 			d += min(interval, time.Until(deadline))
-		},
-		"by-hand-once": func() {
+		}},
+		{"by hand on one reading of the clock", func() {
 			now, deadline := time.Now(), started.Add(timeout)
 			if now.After(deadline) {
 				return
 			}
 			d += min(interval, deadline.Sub(now))
-		},
-		"nextrequeue": func() { d += requeue.NextRequeue(started, timeout, interval, nil) },
-		"expired": func() {
+		}},
+		{"Expired, then NextRequeue", func() {
 			if !requeue.Expired(started, timeout, nil) {
 				d += requeue.NextRequeue(started, timeout, interval, nil)
 			}
-		},
-		"plan": func() {
+		}},
+		{"a plan: Expired and After on one reading", func() {
 			plan := requeue.From(time.Now()).Every(interval).Timeout(started, timeout)
 			if !plan.Expired() {
 				d += plan.After()
 			}
-		},
-		"arithmetic": func() { d += requeue.NextRequeue(started, timeout, interval, still) },
-		"five-parts": func() {
+		}},
+		{"NextRequeue without reading the clock", func() { d += requeue.NextRequeue(started, timeout, interval, still) }},
+		{"a plan of five parts without reading the clock", func() {
 			d += requeue.From(started).Every(interval).Timeout(started, timeout).Deadline(started.Add(time.Hour)).
 				Upcoming(started.Add(time.Minute)).NotBefore(started.Add(time.Second)).Decide().After
-		},
-		"backoff":      func() { d += exponential.NextBackOff() },
-		"wait-backoff": func() { d += steps.Step() },
-	}
-	for _, c := range calls {
-		call := each[c.name]
+		}},
+		{"cenkalti's ExponentialBackOff", func() { d += exponential.NextBackOff() }},
+		{"wait.Backoff", func() { d += steps.Step() }},
+	} {
 		b.Run("call="+c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for range b.N { // b.Loop would keep the call from being inlined
-				call()
+				c.call()
 			}
 		})
 	}
@@ -96,6 +96,14 @@ type (
 	request    = reconcile.Request
 	typedQueue = workqueue.TypedRateLimitingInterface[request]
 )
+
+// The queues that are compared, and a timer for each object.
+const (
+	oursName, clientGoName, controllerRuntimeName = "deadlinequeue", "client-go", "controller-runtime"
+	timerName                                     = "bare timer"
+)
+
+var queueNames = []string{oursName, clientGoName, controllerRuntimeName}
 
 // newQueue makes a queue. With a name it has metrics, of controller-runtime's registry in
 // each case: controller-runtime has client-go make its metrics there, too.
@@ -130,8 +138,8 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// forEach runs a benchmark of each queue.
-func forEach(b *testing.B, name string, queues []string, one func(b *testing.B, queue string)) {
+// onEach runs a benchmark of each queue.
+func onEach(b *testing.B, name string, queues []string, one func(b *testing.B, queue string)) {
 	for _, queue := range queues {
 		b.Run(name+"/queue="+queue, func(b *testing.B) {
 			one(b, queue)
@@ -146,76 +154,31 @@ func loopCPU(b *testing.B, keys int, turn func()) {
 	for b.Loop() {
 		turn()
 	}
-	b.ReportMetric(float64(cpu()-before)/float64(b.N*keys), "cpu-ns/key")
+	b.ReportMetric(float64(cpu()-before)/float64(b.N*keys), "CPU-ns/key")
 }
 
-// BenchmarkQueueCost is what the queues cost.
+// BenchmarkQueueCost is an Add, a Get and a Done of queues with so many keys.
 func BenchmarkQueueCost(b *testing.B) {
-	depths := sized([]int{1000}, []int{10_000, 100_000, 1_000_000})
-	for _, depth := range depths {
-		benchmarkAddGetDone(b, "add-get-done", depth, "")
+	for _, depth := range sized([]int{1000}, []int{10_000, 100_000, 1_000_000}) {
+		benchmarkAddGetDone(b, depth, "")
 	}
-	for _, depth := range depths[:max(1, len(depths)-1)] {
-		benchmarkAddGetDone(b, "with-metrics", depth, "bench")
-		benchmarkDecide(b, depth)
-	}
-	keys := requests(sized(1000, 100_000))
-	forEach(b, "drain", queueNames, func(b *testing.B, queue string) {
-		loopCPU(b, len(keys), func() { drain(makeQueue(queue), keys, 100*time.Millisecond) })
-	})
-	forEach(b, "add-again", queueNames, func(b *testing.B, queue string) {
-		q := makeQueue(queue)
-		defer q.ShutDown()
-		loopCPU(b, 1000, func() {
-			for _, k := range keys[:1000] {
-				q.Add(k)
-			}
-			q.Len() // controller-runtime adds in the background
-		})
-	})
-	withTimer := append(slices.Clone(queueNames), timerName)
-	for _, crowd := range [][]request{keys[:1], keys} {
-		name := "late-idle"
-		if len(crowd) > 1 {
-			name = "late-crowd"
-		}
-		forEach(b, name, withTimer, func(b *testing.B, queue string) {
-			for b.Loop() { // once: it takes long
-				late := timerLateness
-				if queue != timerName {
-					late = func(keys []request, samples int) float64 { return queueLateness(makeQueue(queue), keys, samples) }
-				}
-				b.ReportMetric(late(crowd, sized(3, 60)), "µs-late")
-			}
-		})
-	}
-	heap := func(add func(q typedQueue, key request, wait time.Duration)) func(b *testing.B, queue string) {
-		return func(b *testing.B, queue string) {
-			for b.Loop() {
-				b.ReportMetric(heapOf(queue, keys, add), "heap-B")
-			}
-		}
-	}
-	forEach(b, "heap", queueNames, heap(typedQueue.AddAfter))
-	forEach(b, "heap-deadline", queueNames[:1], heap(addWithDeadline))
 }
 
-// benchmarkAddGetDone is an Add, a Get and a Done of queues with so many keys.
-func benchmarkAddGetDone(b *testing.B, name string, depth int, metrics string) {
+// BenchmarkQueueCostMetrics is the same with metrics.
+func BenchmarkQueueCostMetrics(b *testing.B) {
+	for _, depth := range sized([]int{1000}, []int{10_000, 100_000}) {
+		benchmarkAddGetDone(b, depth, "bench")
+	}
+}
+
+func benchmarkAddGetDone(b *testing.B, depth int, metrics string) {
 	keys := requests(depth + 6400)
 	batch := make([]request, 3200)
 	for _, queue := range queueNames {
 		var q typedQueue // is shared by all that follow, as it takes long to fill
 		next := depth
-		turn := func() []request {
-			for i := range batch { // those that were gotten longest ago
-				batch[i] = keys[next]
-				next = (next + 1) % len(keys)
-			}
-			return batch
-		}
 		for _, goroutines := range []int{1, 8, 32} {
-			forEach(b, fmt.Sprintf("%s/keys=%d/goroutines=%d", name, depth, goroutines), []string{queue}, func(b *testing.B, _ string) {
+			onEach(b, fmt.Sprintf("keys=%s/goroutines=%d", digits(float64(depth)), goroutines), []string{queue}, func(b *testing.B, _ string) {
 				if q == nil {
 					q = newQueue[request](queue, metrics)
 					for _, k := range keys[:depth] {
@@ -223,18 +186,18 @@ func benchmarkAddGetDone(b *testing.B, name string, depth int, metrics string) {
 					}
 					q.Len() // until controller-runtime has taken them all
 				}
-				loopCPU(b, len(batch), func() { addGetDone(q, turn(), goroutines) })
+				loopCPU(b, len(batch), func() {
+					for i := range batch { // those that were gotten longest ago
+						batch[i] = keys[next]
+						next = (next + 1) % len(keys)
+					}
+					addGetDone(q, batch, goroutines)
+				})
 			})
 		}
 		if q != nil {
 			q.ShutDown()
 		}
-	}
-	if metrics == "" {
-		forEach(b, fmt.Sprintf("%s/keys=%d/goroutines=1", name, depth), []string{bareName}, func(b *testing.B, _ string) {
-			q := newBareQueue(keys[:depth])
-			loopCPU(b, len(batch), func() { q.addGet(keys[depth : depth+len(batch)]) })
-		})
 	}
 }
 
@@ -266,179 +229,110 @@ func addGetDone(q typedQueue, keys []request, goroutines int) {
 	wg.Wait()
 }
 
-// benchmarkDecide has all keys be handed out and told to wait, for a poll in 5 minutes or a
-// deadline within 10, as a reconcile does, and the same without Decide.
-func benchmarkDecide(b *testing.B, depth int) {
-	keys := requests(depth)
-	draws := rand.New(rand.NewPCG(1, 1))
-	decisions := make([]requeue.Decision, depth)
-	now := time.Now()
-	for i := range decisions {
-		ahead := time.Minute + time.Duration(draws.Int64N(int64(9*time.Minute)))
-		decisions[i] = requeue.From(now).Every(5 * time.Minute).Deadline(now.Add(ahead)).Decide()
+// BenchmarkQueueCostDecide has all keys be handed out and told to wait, for a poll in 5 minutes
+// or a deadline within 10, as a reconcile does, and the same without Decide.
+func BenchmarkQueueCostDecide(b *testing.B) {
+	for _, depth := range sized([]int{1000}, []int{10_000, 100_000}) {
+		keys := requests(depth)
+		draws := rand.New(rand.NewPCG(1, 1))
+		decisions := make([]requeue.Decision, depth)
+		now := time.Now()
+		for i := range decisions {
+			ahead := time.Minute + time.Duration(draws.Int64N(int64(9*time.Minute)))
+			decisions[i] = requeue.From(now).Every(5 * time.Minute).Deadline(now.Add(ahead)).Decide()
+		}
+		onEach(b, "keys="+digits(float64(depth)), []string{oursName, "without Decide"}, func(b *testing.B, queue string) {
+			var spent time.Duration
+			for b.Loop() {
+				q := makeQueue(oursName).(deadlinequeue.Queue[request])
+				for _, k := range keys {
+					q.Add(k)
+				}
+				before := cpu()
+				for _, d := range decisions {
+					k, _ := q.Get()
+					if queue == oursName {
+						q.Decide(k, d)
+					}
+					q.AddAfter(k, d.After)
+					q.Done(k)
+				}
+				spent += cpu() - before
+				q.ShutDown()
+			}
+			b.ReportMetric(float64(spent)/float64(b.N*depth), "CPU-ns/key")
+		})
 	}
-	forEach(b, fmt.Sprintf("decide/keys=%d", depth), []string{oursName, "without"}, func(b *testing.B, queue string) {
-		var spent time.Duration
-		for b.Loop() {
-			q := makeQueue(oursName).(deadlinequeue.Queue[request])
-			for _, k := range keys {
+}
+
+// BenchmarkQueueCostOthers are other costs of queues.
+func BenchmarkQueueCostOthers(b *testing.B) {
+	keys := requests(sized(1000, 100_000))
+	onEach(b, "Add of a key that is ready", queueNames, func(b *testing.B, queue string) {
+		q := makeQueue(queue)
+		defer q.ShutDown()
+		loopCPU(b, 1000, func() {
+			for _, k := range keys[:1000] {
 				q.Add(k)
 			}
-			before := cpu()
-			for _, d := range decisions {
-				k, _ := q.Get()
-				if queue == oursName {
-					q.Decide(k, d)
-				}
-				q.AddAfter(k, d.After)
-				q.Done(k)
-			}
-			spent += cpu() - before
-			q.ShutDown()
-		}
-		b.ReportMetric(float64(spent)/float64(b.N*depth), "cpu-ns/key")
+			q.Len() // controller-runtime adds in the background
+		})
 	})
-}
-
-// bareQueue is the reference: a mutex, a heap of ready times and a map, and nothing
-// else of what makes a queue.
-type bareQueue struct {
-	mu    sync.Mutex
-	heap  bareHeap
-	dirty map[request]bool
-	at    int64
-}
-
-func newBareQueue(fill []request) *bareQueue {
-	q := &bareQueue{dirty: map[request]bool{}}
-	for _, k := range fill {
-		q.add(k)
-	}
-	return q
-}
-
-func (q *bareQueue) add(k request) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !q.dirty[k] {
-		q.dirty[k] = true
-		q.at++
-		heap.Push(&q.heap, bareItem{k, q.at})
+	withTimer := append(slices.Clone(queueNames), timerName)
+	for _, crowd := range []struct {
+		name string
+		keys []request
+	}{{"hand-out after a wait, idle, at the median", keys[:1]}, {"the same with 100,000 keys that wait, and 10,000 a second due", keys}} {
+		onEach(b, crowd.name, withTimer, func(b *testing.B, queue string) {
+			for b.Loop() { // once: it takes long
+				b.ReportMetric(float64(latenessOf(queue, crowd.keys, sized(3, 60))), "late-ns")
+			}
+		})
 	}
 }
 
-func (q *bareQueue) get() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	delete(q.dirty, heap.Pop(&q.heap).(bareItem).key)
-}
-
-// addGet adds all keys, and gets one after each.
-func (q *bareQueue) addGet(keys []request) {
-	for _, k := range keys {
-		q.add(k)
-		q.get()
+// latenessOf is how long after its time the first key is handed out, at the median, while the
+// others fall due.
+func latenessOf(queue string, keys []request, samples int) time.Duration {
+	const period, apart, first = 2 * time.Millisecond, 100 * time.Microsecond, 50 * time.Millisecond // 10,000 a second
+	woken := make(chan request, len(keys))
+	var timers []*time.Timer
+	wait := func(key request, d time.Duration) {
+		timers = append(timers, time.AfterFunc(d, func() { woken <- key }))
 	}
-}
-
-type bareItem struct {
-	key request
-	at  int64
-}
-
-type bareHeap []bareItem
-
-func (h bareHeap) Len() int           { return len(h) }
-func (h bareHeap) Less(i, j int) bool { return h[i].at < h[j].at }
-func (h bareHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *bareHeap) Push(x any)        { *h = append(*h, x.(bareItem)) }
-func (h *bareHeap) Pop() any {
-	last := len(*h) - 1
-	x := (*h)[last]
-	*h = (*h)[:last]
-	return x
-}
-
-// drain adds every key with a wait, and gets all when these are over.
-func drain(q typedQueue, keys []request, within time.Duration) {
-	defer q.ShutDown()
-	draws := rand.New(rand.NewPCG(1, 1))
-	for _, k := range keys {
-		q.AddAfter(k, time.Duration(draws.Int64N(int64(within))))
+	next := func() request { return <-woken }
+	defer func() {
+		for _, t := range timers {
+			t.Stop()
+		}
+	}()
+	if queue != timerName {
+		q := makeQueue(queue)
+		defer q.ShutDown()
+		wait = q.AddAfter
+		next = func() request {
+			k, _ := q.Get()
+			q.Done(k)
+			return k
+		}
 	}
-	for range keys {
-		k, _ := q.Get()
-		q.Done(k)
-	}
-}
-
-const (
-	latePeriod = 2 * time.Millisecond
-	crowdApart = 100 * time.Microsecond // 10,000 a second
-	crowdFirst = 50 * time.Millisecond
-)
-
-// queueLateness is how many microseconds after its time the first key is handed out, at the
-// median, while the others fall due.
-func queueLateness(q typedQueue, keys []request, samples int) float64 {
-	defer q.ShutDown()
-	probe := keys[0]
 	begin := time.Now()
 	for i, k := range keys[1:] {
-		q.AddAfter(k, time.Until(begin.Add(time.Duration(i)*crowdApart))+crowdFirst)
+		wait(k, time.Until(begin.Add(first+time.Duration(i)*apart))) // requeue:ok one that has passed is due now
 	}
 	var late []time.Duration
-	var due time.Time
-	again := func() {
-		due = time.Now().Add(latePeriod)
-		q.AddAfter(probe, latePeriod)
-	}
-	again()
 	for len(late) < samples {
-		k, _ := q.Get()
-		got := time.Now()
-		q.Done(k)
-		if k == probe {
-			late = append(late, got.Sub(due))
-			again()
+		due := time.Now().Add(period)
+		wait(keys[0], period)
+		for next() != keys[0] {
 		}
-	}
-	return float64(at(late, 50).Microseconds())
-}
-
-func timerLateness(keys []request, samples int) float64 {
-	begin := time.Now()
-	timers := make([]*time.Timer, len(keys)-1)
-	other := make(chan struct{}, len(keys))
-	for i := range timers {
-		timers[i] = time.AfterFunc(time.Until(begin.Add(time.Duration(i)*crowdApart))+crowdFirst, func() { other <- struct{}{} })
-	}
-	woken := make(chan struct{})
-	var late []time.Duration
-	for range samples {
-		due := time.Now().Add(latePeriod)
-		time.AfterFunc(latePeriod, func() { woken <- struct{}{} })
-		<-woken
 		late = append(late, time.Since(due))
 	}
-	for _, t := range timers {
-		t.Stop()
-	}
-	return float64(at(late, 50).Microseconds())
+	slices.Sort(late)
+	return late[len(late)/2]
 }
 
-// heapOf is the heap that each of the keys takes that wait.
-func heapOf(queue string, keys []request, add func(q typedQueue, key request, wait time.Duration)) float64 {
-	before := heapInUse()
-	q := makeQueue(queue)
-	defer q.ShutDown()
-	for i, k := range keys {
-		add(q, k, time.Hour+time.Duration(i))
-	}
-	q.Len() // until controller-runtime has taken them all; client-go has all but 1,000
-	return (heapInUse() - before) / float64(len(keys))
-}
-
+// heapInUse is what is left of the heap after a collection.
 func heapInUse() float64 {
 	runtime.GC()
 	runtime.GC()

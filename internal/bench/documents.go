@@ -13,14 +13,14 @@ import (
 // Two kinds of markers have a document filled. Between those of the first stands what was
 // measured:
 //
-//	<!--bench:fleet.late-->0.09 s<!--/bench-->
+//	<!--bench:fleet;workers idle;NextRequeue;late p50 (s)-->50 ms<!--/bench-->
 //
 // The second goes before a Go block, which is a file, or a part of one that stands between
 // the comments "// doc: name" and "// end":
 //
 //	<!--code:examples/snippets/snippets.go#name-->
 var (
-	numbers = regexp.MustCompile(`(?s)<!--bench:([a-z0-9.-]+)-->(.*?)<!--/bench-->`)
+	numbers = regexp.MustCompile(`(?s)<!--bench:(.+?)-->(.*?)<!--/bench-->`)
 	blocks  = regexp.MustCompile("(?s)<!--code:([^#> ]+?)(?:#([a-z0-9-]+))?-->(\n+)([ \t]*)```go\n.*?\n[ \t]*```\n")
 	parts   = regexp.MustCompile(`(?ms)^[ \t]*// doc: (\S+)\n(.*?)^[ \t]*// end$`)
 	wanted  = regexp.MustCompile(` // want .*`) // is for the test of the linter
@@ -34,17 +34,21 @@ func documentsIn(root string) ([]string, error) {
 
 // fill fills a document, and fails for a marker of what there is not, and for Go that has no
 // marker.
-func fill(root, text string, values map[string]string) (string, error) {
+func fill(root, text string, all results) (string, error) {
 	var wrong []string
+	texts := all.markers()
 	text = numbers.ReplaceAllStringFunc(text, func(found string) string {
 		key := numbers.FindStringSubmatch(found)[1]
-		value, ok := values[key]
+		value, ok := texts[key]
+		if strings.Contains(key, ";") {
+			value, ok = all.value(key)
+		}
 		if !ok {
 			wrong = append(wrong, "nothing measures "+key)
 		}
 		return "<!--bench:" + key + "-->" + value + "<!--/bench-->"
 	})
-	all, filled := strings.Count(text, "```go"), 0
+	goBlocks, filled := strings.Count(text, "```go"), 0
 	text = blocks.ReplaceAllStringFunc(text, func(found string) string {
 		filled++
 		m := blocks.FindStringSubmatch(found)
@@ -62,10 +66,10 @@ func fill(root, text string, values map[string]string) (string, error) {
 		}
 		return marker + "-->" + gap + strings.Join(lines, "\n") + "\n"
 	})
-	if all != filled {
-		wrong = append(wrong, fmt.Sprintf("%d of %d Go blocks have no marker <!--code:file#name-->", all-filled, all))
+	if goBlocks != filled {
+		wrong = append(wrong, fmt.Sprintf("%d of %d Go blocks have no marker <!--code:file#name-->", goBlocks-filled, goBlocks))
 	}
-	if all := strings.Count(text, "<!--bench:"); all != len(numbers.FindAllString(text, -1)) {
+	if strings.Count(text, "<!--bench:") != len(numbers.FindAllString(text, -1)) {
 		wrong = append(wrong, "a marker <!--bench:key--> has no end")
 	}
 	if wrong != nil {
@@ -97,7 +101,7 @@ func snippet(file, name string) (string, error) {
 }
 
 // writeDocuments fills all documents.
-func writeDocuments(root string, values map[string]string) error {
+func writeDocuments(root string, all results) error {
 	documents, err := documentsIn(root)
 	if err != nil {
 		return err
@@ -107,7 +111,7 @@ func writeDocuments(root string, values map[string]string) error {
 		if err != nil {
 			return err
 		}
-		filled, err := fill(root, string(text), values)
+		filled, err := fill(root, string(text), all)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
@@ -116,18 +120,4 @@ func writeDocuments(root string, values map[string]string) error {
 		}
 	}
 	return nil
-}
-
-// table is a table in Markdown, between line breaks as a marker needs it.
-func table(head []string, rows ...[]string) string {
-	var b strings.Builder
-	line := func(cells []string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
-	b.WriteString("\n\n")
-	line(head)
-	line(slices.Repeat([]string{"---"}, len(head)))
-	for _, cells := range rows {
-		line(cells)
-	}
-	b.WriteString("\n")
-	return b.String()
 }

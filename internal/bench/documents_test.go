@@ -17,14 +17,13 @@ const root = "../.." // of the clone
 func TestDocuments(t *testing.T) {
 	all, err := readResults(root)
 	require.NoError(t, err)
-	values := all.show().values
 	documents, err := documentsIn(root)
 	require.NoError(t, err)
 	require.Greater(t, len(documents), 5)
 	for _, path := range documents {
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
-		filled, err := fill(root, string(text), values)
+		filled, err := fill(root, string(text), all)
 		require.NoError(t, err, path)
 		lines := strings.Split(string(text), "\n")
 		for i, want := range strings.Split(filled, "\n") {
@@ -41,11 +40,18 @@ func TestFill(t *testing.T) {
 	dir := t.TempDir()
 	file := "package p\n\nfunc f() {\n\t// doc: one\n\tif true {\n\t\tg()\n\n\t\th() // so // want `RQ001`\n\t}\n\t// end\n}\n\n// doc: two\nvar x int\n\n// end\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "p.go"), []byte(file), 0o644))
-	values := map[string]string{"a.b": "2", "t": table([]string{"x"}, []string{"1"})}
+	all := results{
+		"whole":   {{Values: map[string]float64{"minutes": 2}}},
+		"race":    {{Of: []string{"1s", "by hand"}, Values: map[string]float64{"late max (s)": 0.0123}}, {Of: []string{"2s", "by hand"}, Values: map[string]float64{"late max (s)": 1}}},
+		"handled": {{Of: []string{"x"}, Values: map[string]float64{"reconciles": 1}}},
+	}
 	for _, c := range []struct{ text, want, wrong string }{
-		{text: "one <!--bench:a.b-->1<!--/bench-->, <!--bench:t--><!--/bench-->", want: "one <!--bench:a.b-->2<!--/bench-->, <!--bench:t-->\n\n| x |\n| --- |\n| 1 |\n\n<!--/bench-->"},
-		{text: "<!--bench:nobody-->1<!--/bench-->", wrong: "nothing measures nobody"},
-		{text: "<!--bench:a.b-->1", wrong: "has no end"},
+		{text: "one <!--bench:whole;minutes-->1<!--/bench-->", want: "one <!--bench:whole;minutes-->2<!--/bench-->"},
+		{text: "<!--bench:race;1s;by hand;late max (s)--><!--/bench-->", want: "<!--bench:race;1s;by hand;late max (s)-->12 ms<!--/bench-->"},
+		{text: "<!--bench:race;*;by hand;late max (s)--><!--/bench-->", want: "<!--bench:race;*;by hand;late max (s)-->1 s<!--/bench-->"},
+		{text: "<!--bench:handled--><!--/bench-->", want: "<!--bench:handled-->\n\n| waits | reconciles | second deadline late | never acted on |\n| --- | --- | --- | --- |\n| x | 1 |  |  |\n\n<!--/bench-->"},
+		{text: "<!--bench:race;by hand;late max (s)-->1<!--/bench-->", wrong: "nothing measures race;by hand;late max (s)"},
+		{text: "<!--bench:whole;minutes-->1", wrong: "has no end"},
 		{text: "so: <!--code:p.go#two-->\n\n```go\n```go\nold\n```\n", wrong: "1 of 2 Go blocks have no marker"},
 		{text: "so: <!--code:p.go#two-->\n\n```go\nold\n```\nand", want: "so: <!--code:p.go#two-->\n\n```go\nvar x int\n```\nand"},
 		{text: "- x\n\n  <!--code:p.go#one-->\n  ```go\n  old\n  ```\n", want: "- x\n\n  <!--code:p.go#one-->\n  ```go\n  if true {\n  \tg()\n\n  \th() // so\n  }\n  ```\n"},
@@ -54,14 +60,14 @@ func TestFill(t *testing.T) {
 		{text: "<!--code:q.go-->\n```go\nold\n```\n", wrong: "no such file"},
 		{text: "```go\nold\n```\n", wrong: "1 of 1 Go blocks have no marker"},
 	} {
-		filled, err := fill(dir, c.text, values)
+		filled, err := fill(dir, c.text, all)
 		if c.wrong != "" {
 			assert.ErrorContains(t, err, c.wrong)
 			continue
 		}
 		require.NoError(t, err)
 		assert.Equal(t, c.want, filled)
-		again, err := fill(dir, filled, values)
+		again, err := fill(dir, filled, all)
 		require.NoError(t, err)
 		assert.Equal(t, filled, again)
 	}

@@ -55,7 +55,7 @@ func command(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("-run: %w", err)
 	}
-	if !slices.ContainsFunc(measures(), func(m measure) bool { return pattern.MatchString(m.name) }) {
+	if !slices.ContainsFunc(measures, func(m measure) bool { return pattern.MatchString(m.name) }) {
 		return fmt.Errorf("-run %s matches no measurement", pattern)
 	}
 	all, err := readResults(*root)
@@ -74,21 +74,20 @@ func command(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	s := all.show()
-	for _, f := range s.figures {
-		if err := os.WriteFile(filepath.Join(*root, f.path()), f.svg(), 0o644); err != nil {
+	for path, svg := range all.figures() {
+		if err := os.WriteFile(filepath.Join(*root, path), svg, 0o644); err != nil {
 			return err
 		}
 	}
-	return writeDocuments(*root, s.values)
+	return writeDocuments(*root, all)
 }
 
 // measure is one measurement.
 type measure struct {
 	name  string
 	phase phase
-	rows  measurer
-	show  func(rows []row) shown
+	rows  measurer // nil: none of its own
+	views []view
 }
 
 // measurer measures what has a name.
@@ -106,37 +105,6 @@ const (
 // place is where a measurement is run: the root of the clone, and a directory with the
 // compiled tests.
 type place struct{ root, tests string }
-
-// shown is what goes into documents and figures.
-type shown struct {
-	values  map[string]string // of the markers: a text, or a table
-	figures []figure
-}
-
-// measures are all that there are, in the order in which their rows are written.
-func measures() []measure {
-	return []measure{
-		{"calculation", alone, benchmarks("Calculation", 1, 6), showCalculation},
-		{"queuecost", alone, benchmarks("QueueCost", 2, 3), showQueueCost},
-		{"pauses", alone, benchmarks("Pauses", 3, 1), showPauses},
-		{"upstream", alone, benchmarks("(AddGetDone|AddOnly|AddLockContended)", 2, 3), showUpstream},
-		{"scale", alone, tested("bench"), showScale},
-		{"fleet", virtual, tested("bench"), showFleets},
-		{"race", virtual, tested("bench"), showRaces},
-		{"erroring", virtual, tested("bench"), showErroring},
-		{"handled", virtual, tested("bench"), showHandled},
-		{"overload", virtual, tested("bench"), showQueues("overload")},
-		{"storm", virtual, tested("bench"), showQueues("storm")},
-		{"herd", virtual, tested("bench"), showQueues("herd")},
-		{"failing", virtual, tested("bench"), showQueues("failing")},
-		{"outage", virtual, tested("bench"), showOutage},
-		{"moved", virtual, tested("bench"), showMoved},
-		{"restart", virtual, tested("bench"), showQueues("restart")},
-		{"faults", idle, tested("faults"), showFaults},
-		{"demo", idle, printed("./examples/promotion"), showDemo},
-		{"whole", alone, nil, func([]row) shown { return shown{} }},
-	}
-}
 
 // measureAll measures what matches and writes the results after each, so that none is lost if
 // a later one fails.
@@ -159,7 +127,7 @@ func measureAll(ctx context.Context, root string, all results, pattern *regexp.R
 	for p, atATime := range []int{alone: 1, virtual: 2, idle: 2} {
 		group, ctx := errgroup.WithContext(ctx)
 		group.SetLimit(atATime)
-		for _, m := range measures() {
+		for _, m := range measures {
 			if m.phase != phase(p) || m.rows == nil || !pattern.MatchString(m.name) {
 				continue
 			}

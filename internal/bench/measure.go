@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -98,30 +99,28 @@ func (in place) run(ctx context.Context, dir, name string, args ...string) ([]by
 var cores = regexp.MustCompile(`-\d+$`)
 
 // baselines are the last parts of the names of benchmarks that others are compared with.
-var baselines = []string{"queue=" + oursName, "call=nextrequeue"}
+var baselines = []string{"queue=deadlinequeue", "call=NextRequeue"}
 
-// summarized are the medians of benchmarks as benchstat computes them, with the ends of
-// their confidence interval, and how probable it is that one differs from ours by chance
-// alone, p: that of benchstat, of the Mann-Whitney U-test.
+// Of a value that was compared with a baseline, a row has how many times it is, and how
+// probable it is that they differ so much by chance alone.
+const timesOurs, byChance = " times", " p"
+
+// summarized are the medians of benchmarks, as benchstat computes them, and p, which is that
+// of its Mann-Whitney U-test.
 func summarized(output []byte) (rows []row, err error) {
 	type key struct{ name, unit string }
 	samples := map[key][]float64{}
-	var names []string
-	units := map[string][]string{}
+	var keys []key // in order
 	reader := benchfmt.NewReader(bytes.NewReader(output), "")
 	for reader.Scan() {
 		result, ok := reader.Result().(*benchfmt.Result)
 		if !ok {
 			continue // a line of the configuration
 		}
-		name := cores.ReplaceAllString(string(result.Name.Full()), "")
-		if units[name] == nil {
-			names = append(names, name)
-		}
 		for _, v := range result.Values {
-			k := key{name, v.Unit}
+			k := key{cores.ReplaceAllString(string(result.Name.Full()), ""), v.Unit}
 			if samples[k] == nil {
-				units[name] = append(units[name], v.Unit)
+				keys = append(keys, k)
 			}
 			samples[k] = append(samples[k], v.Value)
 		}
@@ -129,21 +128,51 @@ func summarized(output []byte) (rows []row, err error) {
 	if err := reader.Err(); err != nil {
 		return nil, err
 	}
-	for _, name := range names {
-		r := row{Of: strings.Split(name, "/"), Values: map[string]float64{}}
-		for _, unit := range units[name] {
-			sample := benchmath.NewSample(samples[key{name, unit}], &benchmath.DefaultThresholds)
-			s := benchmath.AssumeNothing.Summary(sample, 0.95)
-			r.Values["n"], r.Values[unit] = float64(len(sample.Values)), s.Center
-			r.Values[unit+" low"], r.Values[unit+" high"] = sample.Values[0], sample.Values[len(sample.Values)-1]
-			for _, last := range baselines {
-				with := strings.Join(append(r.Of[:len(r.Of)-1:len(r.Of)-1], last), "/")
-				if other := samples[key{with, unit}]; other != nil && with != name {
-					r.Values[unit+" p"] = benchmath.AssumeNothing.Compare(benchmath.NewSample(other, &benchmath.DefaultThresholds), sample).P
-				}
+	at := map[string]int{} // by name
+	for _, k := range keys {
+		i, ok := at[k.name]
+		if !ok {
+			i = len(rows)
+			at[k.name], rows = i, append(rows, row{Of: partsOf(k.name), Values: map[string]float64{"n": float64(len(samples[k]))}})
+		}
+		sample := benchmath.NewSample(samples[k], &benchmath.DefaultThresholds)
+		median, values, title := benchmath.AssumeNothing.Summary(sample, 0.95).Center, rows[i].Values, keyOf(k.unit)
+		values[title] = median
+		for _, last := range baselines {
+			with := key{k.name[:strings.LastIndex(k.name, "/")+1] + last, k.unit}
+			if samples[with] == nil || with == k || median == 0 {
+				continue
+			}
+			other := benchmath.NewSample(samples[with], &benchmath.DefaultThresholds)
+			values[title+timesOurs] = median / benchmath.AssumeNothing.Summary(other, 0.95).Center
+			if len(samples[k]) > 1 {
+				values[title+byChance] = benchmath.AssumeNothing.Compare(other, sample).P
 			}
 		}
-		rows = append(rows, r)
 	}
 	return rows, nil
+}
+
+// partsOf splits the name of a benchmark, such as "QueueCost/drain/queue=client-go". Package
+// testing writes a space as "_".
+func partsOf(name string) []string {
+	parts := strings.Split(strings.ReplaceAll(name, "_", " "), "/")
+	for i, part := range parts {
+		if _, value, ok := strings.Cut(part, "="); ok {
+			parts[i] = value
+		}
+	}
+	return parts
+}
+
+// keyOf is the key of a unit, such as "CPU-sec/key" and "allocs/op".
+func keyOf(unit string) string {
+	name, _, _ := strings.Cut(unit, "/")
+	if what, ok := strings.CutSuffix(name, "sec"); ok {
+		return cmp.Or(strings.ReplaceAll(strings.TrimSuffix(what, "-"), "-", " "), "time") + " (s)"
+	}
+	if what, ok := strings.CutSuffix(name, "-B"); ok {
+		return what + " (B)"
+	}
+	return name
 }

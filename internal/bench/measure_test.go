@@ -16,7 +16,8 @@ func TestMeasure(t *testing.T) {
 	for name, measure := range map[string]func(m measuring){
 		"scale": measureScale, "fleet": measureFleets, "race": measureRaces, "erroring": measureErroring,
 		"handled": measureHandled, "overload": measureOverload, "storm": measureStorm, "herd": measureHerd,
-		"failing": measureFailing, "outage": measureOutage, "moved": measureMoved, "restart": measureRestart,
+		"failing": measureFailing, "outages": measureOutages, "conflicts": measureConflicts, "away": measureAway,
+		"moved": measureMoved, "restart": measureRestart,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -44,52 +45,54 @@ func (m measuring) long() {
 	}
 }
 
-// at is a quantile, in hundredths.
-func at(sample []time.Duration, q float64) time.Duration {
-	if len(sample) == 0 {
-		return 0
-	}
+// spread adds the median, the 99th percentile and the longest to values, in seconds.
+func spread(values map[string]float64, key string, sample []time.Duration) {
 	sorted := slices.Sorted(slices.Values(sample))
-	return sorted[int(q/100*float64(len(sorted)-1)+0.5)]
-}
-
-// spread adds quantiles of a distribution to values, in seconds.
-func spread(values map[string]float64, key string, sample []time.Duration, hundredths ...float64) {
-	for _, q := range hundredths {
-		values[quantile(key, q)] = at(sample, q).Seconds()
+	for _, q := range []struct {
+		name string
+		at   float64
+	}{{"p50", 0.5}, {"p99", 0.99}, {"max", 1}} {
+		value := time.Duration(0)
+		if len(sorted) > 0 {
+			value = sorted[int(q.at*float64(len(sorted)-1)+0.5)]
+		}
+		values[key+" "+q.name+" (s)"] = value.Seconds()
 	}
 }
 
-func TestAt(t *testing.T) {
+func TestSpread(t *testing.T) {
 	var sample []time.Duration
 	for i := 1000; i >= 0; i-- {
 		sample = append(sample, time.Duration(i)*time.Second)
 	}
 	values := map[string]float64{}
-	spread(values, "late", sample, 50, 99, 100)
-	assert.Equal(t, map[string]float64{"late 50": 500, "late 99": 990, "late 100": 1000}, values)
-	assert.Zero(t, at(nil, 50))
+	spread(values, "late", sample)
+	spread(values, "none", nil)
+	assert.Equal(t, map[string]float64{
+		"late p50 (s)": 500, "late p99 (s)": 990, "late max (s)": 1000, "none p50 (s)": 0, "none p99 (s)": 0, "none max (s)": 0,
+	}, values)
 }
 
-// What benchmarks print becomes their medians, and a p where ours is compared.
+// What benchmarks print becomes their medians, and is held against ours.
 func TestSummarized(t *testing.T) {
 	const output = `goos: linux
-BenchmarkX/keys=1/queue=deadlinequeue-2  10  1000 ns/op
-BenchmarkX/keys=1/queue=client-go-2      10  2000 ns/op  7 heap-B
-BenchmarkX/keys=1/queue=deadlinequeue-2  10  1200 ns/op
-BenchmarkX/keys=1/queue=client-go-2      10  2100 ns/op  9 heap-B
-BenchmarkX/keys=1/queue=deadlinequeue-2  10  1100 ns/op
-BenchmarkX/keys=1/queue=client-go-2      10  2300 ns/op  8 heap-B
+BenchmarkX/keys=1/queue=deadlinequeue-2  10  1000 CPU-ns/key
+BenchmarkX/keys=1/queue=client-go-2      10  2000 CPU-ns/key  7 heap-B
+BenchmarkX/keys=1/queue=deadlinequeue-2  10  1200 CPU-ns/key
+BenchmarkX/keys=1/queue=client-go-2      10  2200 CPU-ns/key  9 heap-B
+BenchmarkX/keys=1/queue=deadlinequeue-2  10  1100 CPU-ns/key
+BenchmarkX/keys=1/queue=client-go-2      10  2300 CPU-ns/key  8 heap-B
+BenchmarkX/a_b/call=NextRequeue-2        10  50 ns/op
 PASS
 `
 	rows, err := summarized([]byte(output))
 	require.NoError(t, err)
-	require.Len(t, rows, 2)
+	require.Len(t, rows, 3)
 	ours, peer := rows[0], rows[1]
-	assert.Equal(t, []string{"X", "keys=1", "queue=client-go"}, peer.Of)
-	assert.InDelta(t, 1.1e-6, ours.Values["sec/op"], 1e-12)
-	assert.NotContains(t, ours.Values, "sec/op p")
-	assert.InDelta(t, 0.1, peer.Values["sec/op p"], 1e-9, "all of three are more than all of three")
-	assert.InDelta(t, 8, peer.Values["heap-B"], 1e-9)
-	assert.Equal(t, "2,100 (p 0.100)", cell(costOf(rows)["X/keys=1"][clientGoName], "sec/op"))
+	assert.Equal(t, []string{"X", "1", "client-go"}, peer.Of)
+	assert.Equal(t, "1.1 µs", ours.cell("CPU (s)"))
+	assert.Equal(t, "2.2 µs (2×, p 0.100)", peer.cell("CPU (s)"), "all of three are more than all of three")
+	assert.Equal(t, "8 B", peer.cell("heap (B)"))
+	assert.Equal(t, []string{"X", "a b", "NextRequeue"}, rows[2].Of)
+	assert.Equal(t, "50 ns", rows[2].cell("time (s)"))
 }

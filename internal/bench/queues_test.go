@@ -31,15 +31,15 @@ func (m measuring) simulate(s queuesim.Scenario, policies []queuesim.Policy) map
 	reports := map[string]queuesim.Report{}
 	for _, p := range policies {
 		r := queuesim.Run(m.T, s, p)
-		values := map[string]float64{"reconciles": float64(r.Reconciles), "never": float64(r.NeverServed), "deadlines": float64(r.Deadlines)}
+		values := map[string]float64{"reconciles": float64(r.Reconciles), "never served": float64(r.NeverServed), "deadlines": float64(r.Deadlines)}
 		for key, spread := range map[string]queuesim.Spread{
-			"late": r.Lateness, "wait": r.Wait, "poll": r.PollLateness, "interval": r.Interval,
+			"late": r.Lateness, "wait": r.Wait, "poll late": r.PollLateness, "interval": r.Interval,
 			"moved": r.Moved, "after": r.AfterOutage, "limiter": r.Limiter,
 		} {
 			if spread == (queuesim.Spread{}) && (key == "moved" || key == "after" || key == "limiter" || key == "interval") {
 				continue // the scenario has none
 			}
-			values[quantile(key, 50)], values[quantile(key, 99)], values[quantile(key, 100)] = spread.P50.Seconds(), spread.P99.Seconds(), spread.Max.Seconds()
+			values[key+" p50 (s)"], values[key+" p99 (s)"], values[key+" max (s)"] = spread.P50.Seconds(), spread.P99.Seconds(), spread.Max.Seconds()
 		}
 		m.tell(values, s.Name, p.Name)
 		reports[p.Name] = r
@@ -146,19 +146,17 @@ func measureFailing(m measuring) {
 	m.simulate(queuesim.FailingBeside(0.8), timers)
 }
 
-// measureOutage is what becomes of deadlines and of others when reconciles fail. A write that
-// failed does not wait in the backlog.
-func measureOutage(m measuring) {
-	for _, after := range []time.Duration{0, 2 * time.Minute, 10 * time.Minute} {
-		for _, queue := range []string{controllerRuntimeName, oursName, knownName} {
-			measureAway(m, queue, after)
-		}
-	}
+// measureOutages has writes fail. A write that failed does not wait in the backlog.
+func measureOutages(m measuring) {
 	m.long()
 	own := m.simulate(queuesim.Outages(), timers)[ours.Name]
 	// 63 hand-outs of others until one that finds out, and then the deadlines of 30 s.
 	assert.LessOrEqual(m, own.AfterOutage.P99, own.Limiter.P99+10*time.Second)
-	own = m.simulate(queuesim.Conflicting(), timers)[ours.Name]
+}
+
+func measureConflicts(m measuring) {
+	m.long()
+	own := m.simulate(queuesim.Conflicting(), timers)[ours.Name]
 	assert.LessOrEqual(m, own.Lateness.P99, time.Second, own.Scenario)
 }
 

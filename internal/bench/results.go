@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -93,55 +91,59 @@ func readResults(root string) (results, error) {
 }
 
 func (all results) write(root string) error {
-	var b bytes.Buffer
-	w := bufio.NewWriter(&b)
-	separator := "[\n"
-	for _, m := range measures() {
+	var lines []string
+	for _, m := range measures {
 		for _, r := range all[m.name] {
 			line, err := json.Marshal(r)
 			if err != nil {
 				return err
 			}
-			_, _ = fmt.Fprintf(w, "%s%s", separator, line)
-			separator = ",\n"
+			lines = append(lines, string(line))
 		}
 	}
-	_, _ = w.WriteString("\n]\n")
-	_ = w.Flush()
-	return os.WriteFile(filepath.Join(root, resultsFile), b.Bytes(), 0o644)
+	return os.WriteFile(filepath.Join(root, resultsFile), []byte("[\n"+strings.Join(lines, ",\n")+"\n]\n"), 0o644)
 }
 
-// show returns what all rows show: values of markers, and figures.
-func (all results) show() shown {
-	sum := shown{values: map[string]string{}}
+// markers are what stands between the markers of documents, but for single values.
+func (all results) markers() map[string]string {
 	machines, versions := map[string]bool{}, map[string]bool{}
-	for _, m := range measures() {
-		var rows []row
+	texts := map[string]string{}
+	for _, m := range measures {
+		rows := all.rows(m.name)
+		for _, v := range m.views {
+			texts[m.name+v.name] = v.table(v.of(rows))
+		}
+		if len(rows) > 0 && rows[0].Text != "" {
+			texts[m.name] = demo(rows[0].Text)
+		}
 		for _, r := range all[m.name] {
-			if r.Run == nil {
-				rows = append(rows, r)
-				continue
-			}
-			machines[r.Run.Machine] = true
-			for v := range strings.SplitSeq(r.Run.Versions, ", ") {
-				versions[v] = true
+			if r.Run != nil {
+				machines[r.Run.Machine] = true
+				for v := range strings.SplitSeq(r.Run.Versions, ", ") {
+					versions[v] = true
+				}
 			}
 		}
-		if len(rows) == 0 {
-			continue
-		}
-		s := m.show(rows)
-		for key, value := range s.values {
-			sum.values[m.name+"."+key] = value
-		}
-		sum.figures = append(sum.figures, s.figures...)
 	}
 	join := func(set map[string]bool, by string) string { return strings.Join(slices.Sorted(maps.Keys(set)), by) }
-	sum.values["machine"], sum.values["versions"] = join(machines, "; "), join(versions, ", ")
-	for _, r := range all["whole"] {
-		if minutes := r.Values["minutes"]; minutes > 0 {
-			sum.values["minutes"] = fmt.Sprintf("%.1f", minutes)
+	texts["machine"], texts["versions"] = join(machines, "; "), join(versions, ", ")
+	return texts
+}
+
+// rows are those of a measurement but for the one about itself.
+func (all results) rows(measure string) []row {
+	return slices.DeleteFunc(slices.Clone(all[measure]), func(r row) bool { return r.Run != nil })
+}
+
+// figures are the files of all figures, by name.
+func (all results) figures() map[string][]byte {
+	files := map[string][]byte{}
+	for _, m := range measures {
+		for _, v := range m.views {
+			if rows := v.of(all.rows(m.name)); v.figure != nil && len(rows) > 0 {
+				files["docs/figures/"+m.name+v.name+".svg"] = v.figure.svg(rows)
+			}
 		}
 	}
-	return sum
+	return files
 }

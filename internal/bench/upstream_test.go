@@ -11,7 +11,7 @@ import (
 // pkg/controller/priorityqueue/priorityqueue_test.go of v0.25.2, on three queues. They differ
 // in nothing else, but that the goroutines of the last one end with it.
 
-func onEach(b *testing.B, one func(b *testing.B, q workqueue.TypedInterface[int])) {
+func onEachQueue(b *testing.B, one func(b *testing.B, q workqueue.TypedInterface[int])) {
 	for _, queue := range queueNames {
 		b.Run("queue="+queue, func(b *testing.B) {
 			q := newQueue[int](queue, "")
@@ -22,7 +22,7 @@ func onEach(b *testing.B, one func(b *testing.B, q workqueue.TypedInterface[int]
 }
 
 func BenchmarkAddGetDone(b *testing.B) {
-	onEach(b, func(b *testing.B, q workqueue.TypedInterface[int]) {
+	onEachQueue(b, func(b *testing.B, q workqueue.TypedInterface[int]) {
 		for b.Loop() {
 			for i := range 1000 {
 				q.Add(i)
@@ -36,7 +36,7 @@ func BenchmarkAddGetDone(b *testing.B) {
 }
 
 func BenchmarkAddOnly(b *testing.B) {
-	onEach(b, func(b *testing.B, q workqueue.TypedInterface[int]) {
+	onEachQueue(b, func(b *testing.B, q workqueue.TypedInterface[int]) {
 		for b.Loop() {
 			for i := range 1000 {
 				q.Add(i)
@@ -46,7 +46,7 @@ func BenchmarkAddOnly(b *testing.B) {
 }
 
 func BenchmarkAddLockContended(b *testing.B) {
-	onEach(b, func(b *testing.B, q workqueue.TypedInterface[int]) {
+	onEachQueue(b, func(b *testing.B, q workqueue.TypedInterface[int]) {
 		for i := range sized(1000, 1_000_000) {
 			q.Add(i)
 		}

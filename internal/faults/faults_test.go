@@ -106,7 +106,7 @@ func TestMeasure(t *testing.T) {
 			reports[i] = r
 		})
 		for i, s := range scenarios {
-			data, err := json.Marshal(map[string]any{"Of": []string{s.name, s.title}, "Values": reports[i].values()})
+			data, err := json.Marshal(map[string]any{"Of": []string{s.name, s.title, reports[i].injected()}, "Values": reports[i].values()})
 			require.NoError(t, err)
 			t.Attr("row", string(data))
 		}

@@ -3,6 +3,9 @@ package faults
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/requeue-go/requeue/examples/promotion/audit"
@@ -44,14 +47,19 @@ func newReport(faults map[string]int, c audit.Count, bound time.Duration) Report
 
 // values are the report as a row of the results of internal/bench.
 func (r Report) values() map[string]float64 {
-	values := map[string]float64{
+	return map[string]float64{
 		"due": float64(r.Due), "met": float64(r.Met), "lost": float64(r.Lost), "doubled": float64(r.Doubled), "early": float64(r.Early),
-		"late 50": r.LateP50, "late 99": r.LateP99, "late 100": r.LateMax, "bound": r.Bound, "inversions": float64(r.Inversions),
+		"late p50 (s)": r.LateP50, "late p99 (s)": r.LateP99, "late max (s)": r.LateMax, "bound (s)": r.Bound, "inversions": float64(r.Inversions),
 	}
-	for kind, n := range r.Faults {
-		values["fault "+kind] = float64(n)
+}
+
+// injected are the faults, for a reader.
+func (r Report) injected() string {
+	var faults []string
+	for _, kind := range slices.Sorted(maps.Keys(r.Faults)) {
+		faults = append(faults, fmt.Sprintf("%d %s", r.Faults[kind], kind))
 	}
-	return values
+	return strings.Join(faults, ", ")
 }
 
 // Check returns what is wrong: a deadline that was not acted on once and in time, or one

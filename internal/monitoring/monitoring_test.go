@@ -1,4 +1,5 @@
-package main
+// Package monitoring tests the rules and the dashboard of monitoring/.
+package monitoring
 
 import (
 	"context"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -25,6 +27,8 @@ import (
 
 // What the rules say is tested by promtool, on series by hand (monitoring/rules_test.yaml).
 // Here is what these series and the dashboard take for granted.
+
+const root = "../.." // of the clone
 
 // metrics are the values by the name of each metric, of those with the label.
 func metrics(t *testing.T, label, value string) map[string][]float64 {
@@ -58,8 +62,8 @@ func TestMonitoring_metrics(t *testing.T) {
 		LogConstructor: func(*reconcile.Request) logr.Logger { return logr.Discard() },
 	})
 	require.NoError(t, err)
-	require.NoError(t, c.Watch(source.Func(func(_ context.Context, q typedQueue) error {
-		q.Add(request{NamespacedName: types.NamespacedName{Name: "one"}})
+	require.NoError(t, c.Watch(source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Name: "one"}})
 		return nil
 	})))
 	const depth, workers = "workqueue_depth", "controller_runtime_max_concurrent_reconciles"
