@@ -1,190 +1,193 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/stretchr/testify/assert"
-
-	"github.com/requeue-go/requeue/internal/bench/queuesim"
 )
 
 // What a scenario of the queues under load is run with, ours last.
 var (
-	sameWait = []queuesim.Policy{queuesim.ExactRequeue(), queuesim.PriorityQueue()}
-	ours     = queuesim.DeadlineQueue()
-	knowing  = slices.Concat(sameWait, []queuesim.Policy{queuesim.RaisedPriority(), queuesim.OutsideTimer(), ours})
-	everyone = slices.Concat([]queuesim.Policy{queuesim.FixedInterval()}, knowing)
-	timers   = slices.Concat(sameWait, []queuesim.Policy{queuesim.OutsideTimer(), queuesim.LowTimer(), queuesim.KeptTimer(), ours})
-	adaptive = slices.Concat(everyone, []queuesim.Policy{queuesim.Strict(), queuesim.AdaptivePoll()})
-	restarts = slices.Concat(sameWait, []queuesim.Policy{queuesim.KeptPriority(), queuesim.OutsideTimer(), queuesim.LowTimer(), ours})
-	known    = []queuesim.Policy{queuesim.OutsideTimer(), queuesim.LowTimer(), ours}
+	sameWait = []policy{clientExact, runtimeExact}
+	knowing  = slices.Concat(sameWait, []policy{runtimeRaised, runtimeTimer, ours})
+	everyone = slices.Concat([]policy{clientFixed}, knowing)
+	timers   = slices.Concat(sameWait, []policy{runtimeTimer, runtimeTimerLow, runtimeTimerKept, ours})
+	restarts = slices.Concat(sameWait, []policy{runtimeKept, runtimeTimer, runtimeTimerLow, ours})
 )
 
 // onTime is the p99 of a lateness of deadlines that is as good as none: two reconciles.
 const onTime = 200 * time.Millisecond
 
-// simulate runs a scenario under policies, tells of it, and checks what our queue owes the
+// underLoad are the samples that most tables show.
+var underLoad = []string{"late", "wait", "poll late"}
+
+// compare runs a scenario with policies, tells samples of each, and checks what our queue owes the
 // objects everywhere.
-func (m measuring) simulate(s queuesim.Scenario, policies []queuesim.Policy) map[string]queuesim.Report {
+func (m measuring) compare(in scenario, policies []policy, samples ...string) map[policy]report {
 	m.Helper()
-	reports := map[string]queuesim.Report{}
+	m.long()
+	reports := map[policy]report{}
 	for _, p := range policies {
-		r := queuesim.Run(m.T, s, p)
-		values := map[string]float64{"reconciles": float64(r.Reconciles), "never served": float64(r.NeverServed), "deadlines": float64(r.Deadlines)}
-		for key, spread := range map[string]queuesim.Spread{
-			"late": r.Lateness, "wait": r.Wait, "poll late": r.PollLateness, "interval": r.Interval,
-			"moved": r.Moved, "after": r.AfterOutage, "limiter": r.Limiter,
-		} {
-			if spread == (queuesim.Spread{}) && (key == "moved" || key == "after" || key == "limiter" || key == "interval") {
-				continue // the scenario has none
-			}
-			values[key+" p50 (s)"], values[key+" p99 (s)"], values[key+" max (s)"] = spread.P50.Seconds(), spread.P99.Seconds(), spread.Max.Seconds()
+		r := simulate(m.T, in, p)
+		reports[p] = r
+		values := map[string]float64{"reconciles": float64(r.counts["reconciles"]), "never served": float64(r.counts["never served"])}
+		for _, name := range samples {
+			spread(values, name, r.samples[name])
 		}
-		m.tell(values, s.Name, p.Name)
-		reports[p.Name] = r
-		if p.Name == ours.Name {
-			assert.Zero(m, r.NeverServed, "%s: objects never served", s.Name)
-			assert.Zero(m, r.Uncalled, "%s: hand-outs that nothing asked for", s.Name)
-		}
+		m.tell(values, in.name, p.name)
 	}
+	assert.Zero(m, reports[ours].counts["never served"], "%s: objects never served", in.name)
+	assert.Zero(m, reports[ours].counts["uncalled"], "%s: hand-outs that nothing asked for", in.name)
 	return reports
 }
 
-// noDearer asserts that deadlines on time cost little, in reconciles and in how long other
-// items wait, against the peers that serve every object.
-func (m measuring) noDearer(all map[string]queuesim.Report, peers ...queuesim.Policy) {
+// noLonger asserts that quantiles of a sample are at most so many times those of a peer.
+func (m measuring) noLonger(own, peer report, times float64, sample string, hundredths ...float64) {
 	m.Helper()
-	own := all[ours.Name]
-	for _, p := range peers {
-		peer := all[p.Name]
-		if peer.NeverServed > 0 {
-			continue
-		}
-		assert.LessOrEqual(m, float64(own.Reconciles), 1.01*float64(peer.Reconciles), "%s: reconciles, against %s", own.Scenario, p.Name)
-		assert.LessOrEqual(m, own.Wait.P99.Seconds(), 1.1*peer.Wait.P99.Seconds(), "%s: p99 wait of ordinary items, against %s", own.Scenario, p.Name)
+	for _, q := range hundredths {
+		assert.LessOrEqual(m, own.at(sample, q).Seconds(), times*peer.at(sample, q).Seconds(),
+			"%s: p%g of %q, against %s", own.scenario, q, sample, peer.policy)
 	}
 }
 
-// medianNoLater asserts the same of the median wait, against a peer that does as many
-// reconciles. In a storm client-go does half as many again: its waits go on when their keys are
-// added, and those polls find the workers idle.
-func (m measuring) medianNoLater(own, peer queuesim.Report) {
+// noDearer asserts that deadlines on time cost little, in reconciles and in how long other items
+// wait, against the peers that serve every object.
+func (m measuring) noDearer(own report, all map[policy]report, peers ...policy) {
 	m.Helper()
-	assert.LessOrEqual(m, own.Wait.P50.Seconds(), 1.1*peer.Wait.P50.Seconds(), "%s: p50 wait of ordinary items, against %s", own.Scenario, peer.Policy)
+	for _, p := range peers {
+		if peer := all[p]; peer.counts["never served"] == 0 {
+			assert.LessOrEqual(m, float64(own.counts["reconciles"]), 1.01*float64(peer.counts["reconciles"]),
+				"%s: reconciles, against %s", own.scenario, p.name)
+			m.noLonger(own, peer, 1.1, "wait", 99)
+		}
+	}
+}
+
+// overload is steady: 10,000 objects polled every 5 minutes are 167 % of what two workers can do.
+func overload(name string, share float64) scenario {
+	return scenario{name: name, share: share, warmUp: time.Hour, measured: 2 * time.Hour}
 }
 
 func measureOverload(m measuring) {
-	m.long()
 	for _, share := range []float64{0.01, 1} {
-		all := m.simulate(queuesim.Overload(share), adaptive)
-		own, raised, polled := all[ours.Name], all[queuesim.RaisedPriority().Name], all[queuesim.AdaptivePoll().Name]
-		assert.LessOrEqual(m, own.Lateness.P99, onTime, own.Scenario)
-		assert.Less(m, own.Lateness.P99, raised.Lateness.P99, "%s: a deadline that comes after the poll", own.Scenario)
-		m.noDearer(all, knowing...)
-		m.medianNoLater(own, all[queuesim.PriorityQueue().Name])
+		in := overload(fmt.Sprintf("steady overload, %v %%", 100*share), share)
+		all := m.compare(in, slices.Concat(everyone, []policy{oursStrict, oursAdaptive}), append(underLoad, "interval")...)
+		own, polled := all[ours], all[oursAdaptive]
+		assert.LessOrEqual(m, own.at("late", 99), onTime, in.name)
+		assert.Less(m, own.at("late", 99), all[runtimeRaised].at("late", 99), "%s: a deadline that comes after the poll", in.name)
+		m.noDearer(own, all, knowing...)
+		m.noLonger(own, all[runtimeExact], 1.1, "wait", 50)
 
-		assert.LessOrEqual(m, polled.Lateness.P99, onTime, own.Scenario)
-		assert.Less(m, polled.Wait.P99, 5*time.Second, "%s: p99 wait of ordinary items that are polled less often", own.Scenario)
+		assert.LessOrEqual(m, polled.at("late", 99), onTime, in.name)
+		assert.Less(m, polled.at("wait", 99), 5*time.Second, "%s: p99 wait of ordinary items that are polled less often", in.name)
 		if share < 1 {
 			// With more deadlines this one is cheaper: its polls serve them.
-			m.noDearer(all, queuesim.FixedInterval())
-			assert.InEpsilon(m, 625, polled.Interval.Min.Seconds(), 0.05, "shortest interval of polls")
-			assert.InEpsilon(m, 625, polled.Interval.Max.Seconds(), 0.05, "longest interval of polls")
+			m.noDearer(own, all, clientFixed)
+			assert.InEpsilon(m, 625, polled.at("interval", 0).Seconds(), 0.05, "shortest interval of polls")
+			assert.InEpsilon(m, 625, polled.at("interval", 100).Seconds(), 0.05, "longest interval of polls")
 		}
 	}
 }
 
+// measureStorm adds all objects every 10 minutes, as a resync does.
 func measureStorm(m measuring) {
-	m.long()
-	for _, s := range []queuesim.Scenario{
-		queuesim.Storm(2, 0.2), queuesim.Storm(2, 1), queuesim.Storm(10, 0.01), queuesim.Storm(10, 0.2), queuesim.Storm(10, 1),
-	} {
-		all := m.simulate(s, knowing)
-		own, peer := all[ours.Name], all[queuesim.PriorityQueue().Name]
-		if s.Share < 1 {
-			assert.LessOrEqual(m, own.Lateness.P99, onTime, s.Name)
+	storm := scenario{name: "storm", resync: 10 * time.Minute, warmUp: 20 * time.Minute, measured: 40 * time.Minute}
+	for _, in := range []scenario{storm.with(2, 0.2), storm.with(2, 1), storm.with(10, 0.01), storm.with(10, 0.2), storm.with(10, 1)} {
+		all := m.compare(in, knowing, underLoad...)
+		own, peer := all[ours], all[runtimeExact]
+		if in.share < 1 {
+			assert.LessOrEqual(m, own.at("late", 99), onTime, in.name)
 		}
-		m.noDearer(all, knowing...)
-		m.medianNoLater(own, peer)
-		if s.Workers == 10 {
-			assert.LessOrEqual(m, own.PollLateness.P99.Seconds(), max(1.1*peer.PollLateness.P99.Seconds(), 1), "%s: p99 lateness of polls", s.Name)
+		m.noDearer(own, all, knowing...)
+		// client-go does half as many reconciles again: its waits go on when their keys are added, and
+		// those polls find the workers idle.
+		m.noLonger(own, peer, 1.1, "wait", 50)
+		if in.workers == 10 {
+			most := max(1.1*peer.at("poll late", 99).Seconds(), 1)
+			assert.LessOrEqual(m, own.at("poll late", 99).Seconds(), most, "%s: p99 lateness of polls", in.name)
 		}
 	}
 }
 
-// No order gets deadlines that pass at one instant done in time, but none should be later than
-// another queue has them.
+// measureHerd has all deadlines pass at one instant. No order gets them done in time, but none
+// should be later than another queue has them.
 func measureHerd(m measuring) {
-	m.long()
-	for _, s := range []queuesim.Scenario{queuesim.AtOnce(2, 0.2), queuesim.AtOnce(10, 0.2), queuesim.AtOnce(10, 1)} {
-		all := m.simulate(s, everyone)
-		own := all[ours.Name]
-		assert.EqualValues(m, 10_000*s.Share, own.Deadlines, "%s: deadlines acted on", s.Name)
+	herd := scenario{name: "herd", herd: 30 * time.Minute, warmUp: 20 * time.Minute, measured: 30 * time.Minute}
+	for _, in := range []scenario{herd.with(2, 0.2), herd.with(10, 0.2), herd.with(10, 1)} {
+		all := m.compare(in, everyone, underLoad...)
+		assert.EqualValues(m, 10_000*in.share, len(all[ours].samples["late"]), "%s: deadlines acted on", in.name)
 		for _, peer := range all {
-			m.noLater(own, peer, 1.1)
+			m.noLonger(all[ours], peer, 1.1, "late", 50, 99)
 		}
 	}
 }
 
-// noLater asserts that deadlines are at most so many times as late as with the peer.
-func (m measuring) noLater(own, peer queuesim.Report, times float64) {
-	m.Helper()
-	assert.LessOrEqual(m, own.Lateness.P50.Seconds(), times*peer.Lateness.P50.Seconds(), "%s: p50 lateness, against %s", own.Scenario, peer.Policy)
-	assert.LessOrEqual(m, own.Lateness.P99.Seconds(), times*peer.Lateness.P99.Seconds(), "%s: p99 lateness, against %s", own.Scenario, peer.Policy)
-}
-
+// measureFailing is 240 objects whose deadline has passed and which fail for ever, more than what
+// two workers can do. Next to them are 120 that come and go and are to be acted on in time, or
+// objects whose events alone take a share of what the workers can do.
 func measureFailing(m measuring) {
-	m.long()
-	all := m.simulate(queuesim.FailingForEver(), timers)
-	own, exact := all[ours.Name], all[queuesim.ExactRequeue().Name]
-	m.noLater(own, exact, 1)
-	assert.LessOrEqual(m, own.Wait.P99.Seconds(), 1.2*exact.Wait.P99.Seconds(), "p99 wait of ordinary items")
-	assert.GreaterOrEqual(m, float64(own.Deadlines), 0.99*float64(exact.Deadlines), "deadlines acted on")
-	assert.GreaterOrEqual(m, float64(own.Failures), 0.9*float64(exact.Failures), "failures: these are served, too")
-	m.simulate(queuesim.FailingBeside(0.5), timers)
-	m.simulate(queuesim.FailingBeside(0.8), timers)
-}
-
-// measureOutages has writes fail. A write that failed does not wait in the backlog.
-func measureOutages(m measuring) {
-	m.long()
-	own := m.simulate(queuesim.Outages(), timers)[ours.Name]
-	// 63 hand-outs of others until one that finds out, and then the deadlines of 30 s.
-	assert.LessOrEqual(m, own.AfterOutage.P99, own.Limiter.P99+10*time.Second)
-}
-
-func measureConflicts(m measuring) {
-	m.long()
-	own := m.simulate(queuesim.Conflicting(), timers)[ours.Name]
-	assert.LessOrEqual(m, own.Lateness.P99, time.Second, own.Scenario)
-}
-
-// measureMoved has events move deadlines in overload.
-func measureMoved(m measuring) {
-	m.long()
-	for _, shorten := range []bool{false, true} {
-		s := queuesim.MovedByEvents(shorten, false)
-		unknown := m.simulate(s, []queuesim.Policy{queuesim.PriorityQueue(), queuesim.OutsideTimer(), ours})[ours.Name]
-		assert.Greater(m, unknown.Moved.P99, time.Minute, "%s: nothing tells the queue", s.Name)
-		own := m.simulate(queuesim.MovedByEvents(shorten, true), []queuesim.Policy{ours})[ours.Name]
-		assert.Positive(m, own.Moved.P50, s.Name)
-		assert.LessOrEqual(m, own.Moved.P99, onTime, s.Name)
+	in := scenario{
+		name: "failing", failing: 240, backoff: time.Second, service: 10 * time.Millisecond, known: true,
+		objects: 120, share: 1, distance: 30 * time.Second, finish: 0.2, events: 30 * time.Second,
+		warmUp: time.Minute, measured: 5 * time.Minute,
+	}
+	all := m.compare(in, timers, underLoad...)
+	own, exact := all[ours], all[clientExact]
+	m.noLonger(own, exact, 1, "late", 50, 99)
+	m.noLonger(own, exact, 1.2, "wait", 99)
+	assert.GreaterOrEqual(m, float64(len(own.samples["late"])), 0.99*float64(len(exact.samples["late"])), "deadlines acted on")
+	assert.GreaterOrEqual(m, float64(own.counts["failures"]), 0.9*float64(exact.counts["failures"]), "failures: these are served, too")
+	in.objects, in.distance, in.finish, in.poll, in.measured = 8000, 100*time.Hour, 0, 10*time.Hour, 20*time.Minute
+	for _, share := range []float64{50, 80} {
+		in.name = fmt.Sprintf("failing, events take %v %%", share)
+		in.events = time.Duration(4000/share) * time.Second
+		m.compare(in, timers, underLoad...)
 	}
 }
 
+// measureOutages has all writes fail for 30 s every 10 minutes.
+func measureOutages(m measuring) {
+	in := overload("outages", 1)
+	in.outage = 30 * time.Second
+	own := m.compare(in, timers, "after", "limiter")[ours]
+	// 63 hand-outs of others until one that finds out, and then the deadlines of 30 s.
+	assert.LessOrEqual(m, own.at("after", 99), own.at("limiter", 99)+10*time.Second)
+}
+
+// measureConflicts has the write at each deadline meet two conflicts before it succeeds. One that
+// failed does not wait in the backlog.
+func measureConflicts(m measuring) {
+	in := overload("two conflicts", 0.2)
+	in.conflicts = 2
+	own := m.compare(in, timers, "late")[ours]
+	assert.LessOrEqual(m, own.at("late", 99), time.Second)
+}
+
+// measureMoved has an event an hour move the deadline of each object, or only make it sooner.
+func measureMoved(m measuring) {
+	for _, name := range []string{"moved", "shortened"} {
+		in := overload(name, 0.2)
+		in.events, in.onlyMoved, in.shorten = time.Hour, true, name == "shortened"
+		own := m.compare(in, []policy{runtimeExact, runtimeTimer, ours}, "late")[ours]
+		assert.Greater(m, own.at("late", 99), time.Minute, "%s: nothing tells the queue", name)
+		own = m.compare(in.andKnown(), []policy{ours}, "late")[ours]
+		assert.Positive(m, own.at("late", 50), name)
+		assert.LessOrEqual(m, own.at("late", 99), onTime, name)
+	}
+}
+
+// measureRestart has all objects come in by one list.
 func measureRestart(m measuring) {
-	m.long()
 	for _, share := range []float64{0.01, 0.2, 1} {
-		unknown := m.simulate(queuesim.AfterRestart(2, share, false), restarts)
-		all := m.simulate(queuesim.AfterRestart(2, share, true), known)
-		own := all[ours.Name]
-		assert.LessOrEqual(m, own.Lateness.Max, 1200*time.Millisecond, own.Scenario)
-		kept := unknown[queuesim.KeptPriority().Name]
-		m.noDearer(unknown, restarts...)
-		m.medianNoLater(unknown[ours.Name], kept)
-		unknown[ours.Name] = own // against the peers that do not know the deadlines
-		m.noDearer(unknown, restarts...)
-		m.medianNoLater(own, kept)
+		in := scenario{name: "restart", restart: true, measured: 2 * time.Hour}.with(2, share)
+		all := m.compare(in, restarts, underLoad...)
+		known := m.compare(in.andKnown(), []policy{runtimeTimer, runtimeTimerLow, ours}, underLoad...)[ours]
+		assert.LessOrEqual(m, known.at("late", 100), 1200*time.Millisecond, known.scenario)
+		for _, own := range []report{all[ours], known} {
+			m.noDearer(own, all, restarts...)
+			m.noLonger(own, all[runtimeKept], 1.1, "wait", 50)
+		}
 	}
 }

@@ -23,7 +23,7 @@ func measureScale(m measuring) {
 		for _, queue := range append(slices.Clone(queueNames), withDeadlines, timerName) {
 			var cpu, heap []float64
 			for range 3 {
-				c, h := 0.0, 0.0
+				var c, h float64
 				switch queue {
 				case timerName:
 					c = wakeTimers(m.T, objects)
