@@ -175,17 +175,21 @@ func version() string {
 
 // lint looks at the packages, and prints what is found even if some cannot be checked.
 func lint(o options, stdout, stderr io.Writer) (found bool, err error) {
+	packages, err := list(o)
+	if err != nil {
+		return false, err
+	}
 	if !o.tests {
 		dir, err := os.MkdirTemp("", "requeuelint")
 		if err != nil {
 			return false, err
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
-		if err := hideTests(&o, dir); err != nil {
+		if err := hideTests(&o, packages, dir); err != nil {
 			return false, err
 		}
 	}
-	findings, err := check(o, stderr)
+	findings, err := check(o, packages, stderr)
 	if err == nil && (o.fix || o.diff) {
 		left, diff, err := fix(o, findings, stderr)
 		if err != nil || o.diff {

@@ -2,10 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/requeue-go/requeue/requeuelint"
 )
@@ -150,5 +152,37 @@ func TestVetTool(t *testing.T) {
 	code, _, stderr := in(t, create(t, nil), "go", "vet", "-vettool="+self, "./...")
 	if code == 0 || strings.Count(stderr, "RQ001: ") != 3 || strings.Count(stderr, "RQ002: ") != 1 {
 		t.Errorf("exit code %d\n%s", code, stderr)
+	}
+}
+
+// With -trimpath the go command takes a package for the same wherever it lies, and prints what it
+// has kept of another directory. What is printed and fixed is here all the same.
+func TestRun_trimpath(t *testing.T) {
+	t.Parallel()
+	salt := map[string]string{"salt.go": fmt.Sprintf("package operator\n\n// %d\n", time.Now().UnixNano())} // nothing is kept of another run
+	one, two := create(t, salt), create(t, salt)
+	for _, dir := range []string{one, two} {
+		code, stdout, stderr := runIn(t, dir, "-trimpath")
+		if code != 1 || stderr != "" {
+			t.Errorf("exit code %d\n%s", code, stderr)
+		}
+		wantLines(t, stdout, all)
+	}
+	before, err := os.ReadFile(filepath.Join(one, "controller.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{two, one} {
+		runIn(t, dir, "-trimpath", "-diff")
+	}
+	runIn(t, two, "-trimpath", "-fix")
+	for dir, same := range map[string]bool{one: true, two: false} {
+		after, err := os.ReadFile(filepath.Join(dir, "controller.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(after) == string(before) != same {
+			t.Errorf("%s is the same: %t, want %t", dir, !same, same)
+		}
 	}
 }

@@ -46,13 +46,13 @@ type edit struct {
 // what it has found out about the imports, and keeps the results in the build cache. The
 // flags are the same each time, or nothing is found there: which rules to report is
 // decided afterwards.
-func check(o options, stderr io.Writer) ([]finding, error) {
+func check(o options, packages []listed, stderr io.Writer) ([]finding, error) {
 	flags := []string{"-json", "-requeuelint", "-requeuelint.tests"}
 	for _, r := range requeuelint.Rules() {
 		flags = append(flags, "-"+strings.ToLower(r.Code))
 	}
 	out, err := vet(o, flags, stderr)
-	findings, decodeErr := decode(out)
+	findings, decodeErr := decode(out, packages)
 	if decodeErr != nil {
 		return nil, decodeErr
 	}
@@ -96,25 +96,36 @@ func fix(o options, findings []finding, stderr io.Writer) (left []finding, diff 
 	return left, "", err
 }
 
+// A listed package is what go list says of one.
+type listed struct {
+	Dir, ImportPath, Name                        string
+	Module                                       struct{ Main bool }
+	GoFiles, CgoFiles, TestGoFiles, XTestGoFiles []string
+}
+
+// list lists the packages. If there are none, go vet says why.
+func list(o options) (packages []listed, err error) {
+	args := []string{"list", "-e", "-find", "-json=Dir,ImportPath,Name,Module,GoFiles,CgoFiles,TestGoFiles,XTestGoFiles"}
+	out, err := exec.Command("go", slices.Concat(args, o.build, o.packages)...).Output()
+	if err != nil {
+		return nil, nil
+	}
+	for d := json.NewDecoder(bytes.NewReader(out)); d.More(); {
+		var p listed
+		if err := d.Decode(&p); err != nil {
+			return nil, fmt.Errorf("read the output of go list: %w", err)
+		}
+		packages = append(packages, p)
+	}
+	return packages, nil
+}
+
 // hideTests keeps the go command from loading test files, which go vet does always, though
 // one may import what cannot be had: in an overlay, which is written to a directory, they
 // are not there.
-func hideTests(o *options, dir string) error {
-	args := []string{"list", "-e", "-find", "-json=Dir,Name,Module,GoFiles,CgoFiles,TestGoFiles,XTestGoFiles"}
-	out, err := exec.Command("go", slices.Concat(args, o.build, o.packages)...).Output()
-	if err != nil {
-		return nil // go vet says why
-	}
+func hideTests(o *options, packages []listed, dir string) error {
 	replace := map[string]string{}
-	for d := json.NewDecoder(bytes.NewReader(out)); d.More(); {
-		var p struct {
-			Dir, Name                                    string
-			Module                                       struct{ Main bool }
-			GoFiles, CgoFiles, TestGoFiles, XTestGoFiles []string
-		}
-		if err := d.Decode(&p); err != nil {
-			return err
-		}
+	for _, p := range packages {
 		if !p.Module.Main {
 			continue // nothing in the module cache can be replaced
 		}
@@ -136,6 +147,22 @@ func hideTests(o *options, dir string) error {
 	file := filepath.Join(dir, "overlay.json")
 	o.build = append([]string{"-overlay=" + file}, o.build...)
 	return os.WriteFile(file, overlay, 0o600)
+}
+
+// here returns the path of a file of a package where the package is. With -trimpath the go
+// command takes it for the same in any directory, and prints what it has kept of another one.
+func here(file, pkg string, packages []listed) string {
+	pkg, _, _ = strings.Cut(pkg, " [") // with its tests
+	for _, p := range packages {
+		if pkg != p.ImportPath && pkg != p.ImportPath+"_test" {
+			continue
+		}
+		moved := filepath.Join(p.Dir, filepath.Base(file))
+		if _, err := os.Stat(moved); err == nil {
+			return moved
+		}
+	}
+	return file
 }
 
 // Go 1.25 prints the JSON of vet tools to standard error, below comments.
@@ -174,13 +201,13 @@ func explainWaiting(w io.Writer) (stop func() bool) {
 
 // decode reads the JSON that go vet prints: for each package what each analyzer reports, or
 // how it failed.
-func decode(text string) (findings []finding, err error) {
+func decode(text string, packages []listed) (findings []finding, err error) {
 	for d := json.NewDecoder(strings.NewReader(text)); d.More(); {
-		var packages map[string]map[string]json.RawMessage
-		if err := d.Decode(&packages); err != nil {
+		var found map[string]map[string]json.RawMessage
+		if err := d.Decode(&found); err != nil {
 			return nil, fmt.Errorf("read the output of go vet: %w", err)
 		}
-		for pkg, analyzers := range packages {
+		for pkg, analyzers := range found {
 			// In order, as that which the others need comes first.
 			for _, name := range slices.Sorted(maps.Keys(analyzers)) {
 				var reports []struct {
@@ -194,6 +221,7 @@ func decode(text string) (findings []finding, err error) {
 					f := finding{Rule: strings.ToUpper(name), Fixable: len(r.SuggestedFixes) > 0}
 					f.Message = strings.TrimPrefix(r.Message, f.Rule+": ")
 					f.File, f.Line, f.Column = position(r.Posn)
+					f.File = here(f.File, pkg, packages)
 					_, f.EndLine, f.EndColumn = position(cmp.Or(r.End, r.Posn))
 					if f.Fixable {
 						f.edits = r.SuggestedFixes[0].Edits
