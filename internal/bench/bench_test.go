@@ -50,24 +50,6 @@ func TestFigures(t *testing.T) {
 	}
 }
 
-// Each figure that a document shows is there.
-func TestDocuments_figuresAreThere(t *testing.T) {
-	documents, err := documentsIn(root)
-	require.NoError(t, err)
-	found := 0
-	for _, path := range documents {
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
-		for _, part := range strings.FieldsFunc(string(text), func(r rune) bool { return strings.ContainsRune(`"()`, r) }) {
-			if strings.HasSuffix(part, ".svg") {
-				found++
-				assert.FileExists(t, filepath.Join(filepath.Dir(path), part), path)
-			}
-		}
-	}
-	assert.Positive(t, found)
-}
-
 func TestFigure_isWellFormed(t *testing.T) {
 	rows := []row{
 		{Of: []string{"one", "a & b"}, Values: map[string]float64{"late (s)": 0, "max (s)": 1}},

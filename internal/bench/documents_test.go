@@ -41,17 +41,17 @@ func TestFill(t *testing.T) {
 	file := "package p\n\nfunc f() {\n\t// doc: one\n\tif true {\n\t\tg()\n\n\t\th() // so // want `RQ001`\n\t}\n\t// end\n}\n\n// doc: two\nvar x int\n\n// end\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "p.go"), []byte(file), 0o644))
 	all := results{
-		"whole":   {{Values: map[string]float64{"minutes": 2}}},
+		"whole":   {{Of: []string{"all"}, Values: map[string]float64{"minutes": 2}}},
 		"race":    {{Of: []string{"1s", "by hand"}, Values: map[string]float64{"late max (s)": 0.0123}}, {Of: []string{"2s", "by hand"}, Values: map[string]float64{"late max (s)": 1}}},
 		"handled": {{Of: []string{"x"}, Values: map[string]float64{"reconciles": 1}}},
 	}
 	for _, c := range []struct{ text, want, wrong string }{
-		{text: "one <!--bench:whole;minutes-->1<!--/bench-->", want: "one <!--bench:whole;minutes-->2<!--/bench-->"},
+		{text: "one <!--bench:whole;all;minutes-->1<!--/bench-->", want: "one <!--bench:whole;all;minutes-->2<!--/bench-->"},
 		{text: "<!--bench:race;1s;by hand;late max (s)--><!--/bench-->", want: "<!--bench:race;1s;by hand;late max (s)-->12 ms<!--/bench-->"},
 		{text: "<!--bench:race;*;by hand;late max (s)--><!--/bench-->", want: "<!--bench:race;*;by hand;late max (s)-->1 s<!--/bench-->"},
 		{text: "<!--bench:handled--><!--/bench-->", want: "<!--bench:handled-->\n\n| waits | reconciles | second deadline late | never acted on |\n| --- | --- | --- | --- |\n| x | 1 |  |  |\n\n<!--/bench-->"},
 		{text: "<!--bench:race;by hand;late max (s)-->1<!--/bench-->", wrong: "nothing measures race;by hand;late max (s)"},
-		{text: "<!--bench:whole;minutes-->1", wrong: "has no end"},
+		{text: "<!--bench:whole;all;minutes-->1", wrong: "has no end"},
 		{text: "so: <!--code:p.go#two-->\n\n```go\n```go\nold\n```\n", wrong: "1 of 2 Go blocks have no marker"},
 		{text: "so: <!--code:p.go#two-->\n\n```go\nold\n```\nand", want: "so: <!--code:p.go#two-->\n\n```go\nvar x int\n```\nand"},
 		{text: "- x\n\n  <!--code:p.go#one-->\n  ```go\n  old\n  ```\n", want: "- x\n\n  <!--code:p.go#one-->\n  ```go\n  if true {\n  \tg()\n\n  \th() // so\n  }\n  ```\n"},

@@ -21,7 +21,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
@@ -68,7 +67,7 @@ func command(ctx context.Context, args []string) error {
 			return err
 		}
 		if *only == "" {
-			all["whole"] = []row{{Measure: "whole", Values: map[string]float64{"minutes": time.Since(began).Minutes()}}}
+			all["whole"] = []row{{Measure: "whole", Of: []string{"all"}, Values: map[string]float64{"minutes": time.Since(began).Minutes()}}}
 		}
 		if err := all.write(*root); err != nil {
 			return err
@@ -82,17 +81,6 @@ func command(ctx context.Context, args []string) error {
 	return writeDocuments(*root, all)
 }
 
-// measure is one measurement.
-type measure struct {
-	name  string
-	phase phase
-	rows  measurer // nil: none of its own
-	views []view
-}
-
-// measurer measures what has a name.
-type measurer = func(ctx context.Context, in place, name string) ([]row, error)
-
 // phase is what a measurement needs of the machine. One phase comes after the other.
 type phase int
 
@@ -102,33 +90,15 @@ const (
 	idle                 // it waits for real time to pass
 )
 
-// place is where a measurement is run: the root of the clone, and a directory with the
-// compiled tests.
-type place struct{ root, tests string }
-
 // measureAll measures what matches and writes the results after each, so that none is lost if
 // a later one fails.
 func measureAll(ctx context.Context, root string, all results, pattern *regexp.Regexp) error {
-	root, err := filepath.Abs(root)
-	if err != nil {
-		return err
-	}
-	tests, err := os.MkdirTemp("", "bench-")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(tests) }()
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", tests+"/", "./internal/bench", "./internal/faults")
-	build.Dir, build.Stderr = root, os.Stderr
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("%v: %w", build, err)
-	}
 	var mu sync.Mutex // guards the results
 	for p, atATime := range []int{alone: 1, virtual: 2, idle: 2} {
 		group, ctx := errgroup.WithContext(ctx)
 		group.SetLimit(atATime)
 		for _, m := range measures {
-			if m.phase != phase(p) || m.rows == nil || !pattern.MatchString(m.name) {
+			if m.phase != phase(p) || m.command == nil || !pattern.MatchString(m.name) {
 				continue
 			}
 			group.Go(func() error {
@@ -136,17 +106,18 @@ func measureAll(ctx context.Context, root string, all results, pattern *regexp.R
 					return ctx.Err()
 				}
 				began := time.Now()
-				rows, err := m.rows(ctx, place{root, tests}, m.name)
+				rows, err := m.run(ctx, root)
 				if err != nil {
 					return fmt.Errorf("%s: %w", m.name, err)
 				}
 				fmt.Printf("%-12s %4.0f s, %d rows\n", m.name, time.Since(began).Seconds(), len(rows))
+				rows = append(rows, row{Of: []string{about}, Text: thisMachine(root)})
 				for i := range rows {
 					rows[i].Measure = m.name
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				all[m.name] = append([]row{{Measure: m.name, Run: thisRun(root, began)}}, rows...)
+				all[m.name] = rows
 				return all.write(root)
 			})
 		}

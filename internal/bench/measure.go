@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -24,75 +23,64 @@ import (
 // they are small, and tests like all others.
 const wholeEnv = "REQUEUE_BENCH"
 
-// tested measures by a test of a package, which tells a row by an attribute "row" of
-// itself (testing.T.Attr).
-func tested(pkg string) measurer {
-	return func(ctx context.Context, in place, name string) (rows []row, err error) {
-		output, err := in.run(ctx, "internal/"+pkg, "go", "tool", "test2json", filepath.Join(in.tests, pkg+".test"),
-			"-test.v=test2json", "-test.timeout=10m", "-test.parallel=3", "-test.run=^TestMeasure$/^"+name+"$")
-		var says strings.Builder
-		for line := range bytes.Lines(output) {
-			var event struct{ Action, Key, Value, Output string }
-			if err := json.Unmarshal(line, &event); err != nil {
-				return nil, fmt.Errorf("%s: %w", line, err)
-			}
-			if !strings.HasPrefix(event.Output, "=== ATTR") {
-				says.WriteString(event.Output)
-			}
-			if event.Action != "attr" || event.Key != "row" {
-				continue
-			}
+// measure is one measurement: a command, and the tables of what that tells.
+type measure struct {
+	name    string
+	phase   phase
+	command []string // nil: none of its own
+	views   []view
+}
+
+// tested is a test of a package, which tells a row by an attribute "row" of itself
+// (testing.T.Attr).
+func tested(pkg, name string) []string {
+	return []string{"go", "test", "-json", "-count=1", "-parallel=3", "-run=^TestMeasure$/^" + name + "$", "./internal/" + pkg}
+}
+
+// benchmarks are those whose names match, of which a row is the medians.
+func benchmarks(pattern string, count int) []string {
+	return []string{"go", "test", "-json", "-count=" + strconv.Itoa(count), "-run=^$", "-bench=^Benchmark" + pattern + "$", "-benchtime=40ms", "./internal/bench"}
+}
+
+// run returns the rows that the command tells. Of a program that is no test it is what that
+// prints.
+func (m measure) run(ctx context.Context, root string) (rows []row, err error) {
+	cmd := exec.CommandContext(ctx, m.command[0], m.command[1:]...)
+	cmd.Dir, cmd.Env = root, append(os.Environ(), wholeEnv+"=whole")
+	// What it has started is stopped with it, and may clean up.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	output, err := cmd.Output()
+	if m.command[1] != "test" {
+		return []row{{Of: []string{m.name}, Text: string(output)}}, err
+	}
+	var says strings.Builder
+	for line := range bytes.Lines(output) {
+		var event struct{ Action, Key, Value, Output string }
+		if err := json.Unmarshal(line, &event); err != nil {
+			return nil, fmt.Errorf("%s: %w", line, err)
+		}
+		if event.Action != "attr" {
+			says.WriteString(event.Output)
+		} else if event.Key == "row" {
 			var r row
 			if err := json.Unmarshal([]byte(event.Value), &r); err != nil {
 				return nil, fmt.Errorf("%s: %w", event.Value, err)
 			}
 			rows = append(rows, r)
 		}
-		if err == nil && rows == nil {
-			err = errors.New("it tells no row")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%w\n%s", err, &says)
-		}
-		return rows, nil
 	}
-}
-
-// benchmarks measures by benchmarks, in so many processes, each so many times.
-func benchmarks(pattern string, processes, count int) measurer {
-	return func(ctx context.Context, in place, _ string) ([]row, error) {
-		var all []byte
-		for range processes {
-			output, err := in.run(ctx, "internal/bench", filepath.Join(in.tests, "bench.test"),
-				"-test.run=^$", "-test.bench=^Benchmark"+pattern+"$", "-test.benchtime=40ms", "-test.timeout=10m", "-test.count="+strconv.Itoa(count))
-			if err != nil {
-				return nil, fmt.Errorf("%w\n%s", err, output)
-			}
-			all = append(all, output...)
-		}
-		return summarized(all)
+	if err == nil && rows == nil {
+		rows, err = summarized(says.String())
 	}
-}
-
-// printed measures by a program: what is measured is what it prints.
-func printed(program string) measurer {
-	return func(ctx context.Context, in place, _ string) ([]row, error) {
-		output, err := in.run(ctx, "", "go", "run", program)
-		return []row{{Text: string(output)}}, err
+	if err == nil && rows == nil {
+		err = errors.New("it tells no row")
 	}
-}
-
-// run runs a command and returns what it prints. One that is stopped may clean up.
-func (in place) run(ctx context.Context, dir, name string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir, cmd.Env = filepath.Join(in.root, dir), append(os.Environ(), wholeEnv+"=whole")
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
-	output, err := cmd.Output()
 	if err != nil {
-		return output, fmt.Errorf("%v: %w", cmd, err)
+		return nil, fmt.Errorf("%v: %w\n%s", cmd, err, &says)
 	}
-	return output, nil
+	return rows, nil
 }
 
 // cores is what package testing appends to the name of a benchmark.
@@ -107,11 +95,11 @@ const timesOurs, byChance = " times", " p"
 
 // summarized are the medians of benchmarks, as benchstat computes them, and p, which is that
 // of its Mann-Whitney U-test.
-func summarized(output []byte) (rows []row, err error) {
+func summarized(output string) (rows []row, err error) {
 	type key struct{ name, unit string }
 	samples := map[key][]float64{}
 	var keys []key // in order
-	reader := benchfmt.NewReader(bytes.NewReader(output), "")
+	reader := benchfmt.NewReader(strings.NewReader(output), "")
 	for reader.Scan() {
 		result, ok := reader.Result().(*benchfmt.Result)
 		if !ok {

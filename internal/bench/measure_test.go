@@ -85,7 +85,7 @@ BenchmarkX/keys=1/queue=client-go-2      10  2300 CPU-ns/key  8 heap-B
 BenchmarkX/a_b/call=NextRequeue-2        10  50 ns/op
 PASS
 `
-	rows, err := summarized([]byte(output))
+	rows, err := summarized(output)
 	require.NoError(t, err)
 	require.Len(t, rows, 3)
 	ours, peer := rows[0], rows[1]

@@ -11,33 +11,25 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"time"
 )
 
 // resultsFile has all that was measured, a row a line.
 const resultsFile = "internal/bench/results.json"
 
-// row is what was measured of one thing: a queue in a scenario, a call. One without Of is
-// about the measurement itself.
+// row is what was measured of one thing: a queue in a scenario, a call.
 type row struct {
 	Measure string
-	Of      []string           `json:",omitempty"`
+	Of      []string
 	Values  map[string]float64 `json:",omitempty"`
 	Text    string             `json:",omitempty"` // what a program has printed
-	Run     *run               `json:",omitempty"`
 }
 
-// run is when, on what and with what a measurement was made. Each has its own, as each can
-// be repeated alone.
-type run struct {
-	At       time.Time
-	Machine  string
-	Versions string
-}
+// about is the name of a row with the machine and the versions that a measurement was made
+// with. Each has its own, as each can be repeated alone.
+const about = "about"
 
-func thisRun(root string, at time.Time) *run {
-	machine := fmt.Sprintf("%s, %d cores, %s/%s", cpuModel(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
-	return &run{at.UTC().Truncate(time.Second), machine, versions(root)}
+func thisMachine(root string) string {
+	return fmt.Sprintf("%s, %d cores, %s/%s, %s", cpuModel(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, versions(root))
 }
 
 // cpuModel is what Linux calls the processor; unknown elsewhere.
@@ -106,33 +98,21 @@ func (all results) write(root string) error {
 
 // markers are what stands between the markers of documents, but for single values.
 func (all results) markers() map[string]string {
-	machines, versions := map[string]bool{}, map[string]bool{}
-	texts := map[string]string{}
+	machines, texts := map[string]bool{}, map[string]string{}
 	for _, m := range measures {
-		rows := all.rows(m.name)
 		for _, v := range m.views {
-			texts[m.name+v.name] = v.table(v.of(rows))
-		}
-		if len(rows) > 0 && rows[0].Text != "" {
-			texts[m.name] = demo(rows[0].Text)
+			texts[m.name+v.name] = v.table(v.of(all[m.name]))
 		}
 		for _, r := range all[m.name] {
-			if r.Run != nil {
-				machines[r.Run.Machine] = true
-				for v := range strings.SplitSeq(r.Run.Versions, ", ") {
-					versions[v] = true
-				}
+			if r.Of[0] == about {
+				machines[r.Text] = true
+			} else if r.Text != "" {
+				texts[m.name] = demo(r.Text)
 			}
 		}
 	}
-	join := func(set map[string]bool, by string) string { return strings.Join(slices.Sorted(maps.Keys(set)), by) }
-	texts["machine"], texts["versions"] = join(machines, "; "), join(versions, ", ")
+	texts["machine"] = "\n\n> " + strings.Join(slices.Sorted(maps.Keys(machines)), "\n> ") + "\n\n"
 	return texts
-}
-
-// rows are those of a measurement but for the one about itself.
-func (all results) rows(measure string) []row {
-	return slices.DeleteFunc(slices.Clone(all[measure]), func(r row) bool { return r.Run != nil })
 }
 
 // figures are the files of all figures, by name.
@@ -140,7 +120,7 @@ func (all results) figures() map[string][]byte {
 	files := map[string][]byte{}
 	for _, m := range measures {
 		for _, v := range m.views {
-			if rows := v.of(all.rows(m.name)); v.figure != nil && len(rows) > 0 {
+			if rows := v.of(all[m.name]); v.figure != nil && len(rows) > 0 {
 				files["docs/figures/"+m.name+v.name+".svg"] = v.figure.svg(rows)
 			}
 		}

@@ -20,12 +20,14 @@ type view struct {
 	figure *figure // is drawn of the same rows
 }
 
-func (v view) of(rows []row) []row {
-	var shown []row
+// of are the rows that it shows.
+func (v view) of(rows []row) (shown []row) {
 	for _, r := range rows {
-		if v.only == "" {
+		switch {
+		case r.Of[0] == about:
+		case v.only == "":
 			shown = append(shown, r)
-		} else if r.Of[0] == v.only {
+		case v.only == r.Of[0]:
 			r.Of = r.Of[1:]
 			shown = append(shown, r)
 		}
