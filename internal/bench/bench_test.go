@@ -16,12 +16,13 @@ import (
 func TestCommand(t *testing.T) {
 	assert.ErrorContains(t, command(t.Context(), []string{"-run", "("}), "-run")
 	assert.ErrorContains(t, command(t.Context(), []string{"-run", "nonsense"}), "matches no measurement")
-	assert.ErrorContains(t, command(t.Context(), []string{"-root", t.TempDir(), "-run", "race"}), "go test")
+	t.Chdir(t.TempDir())
+	assert.ErrorContains(t, command(t.Context(), []string{"-run", "race"}), "go test")
 }
 
 // Each measurement has been made, and each row stands in a line.
 func TestResults(t *testing.T) {
-	all, err := readResults(root)
+	all, err := readResults()
 	require.NoError(t, err)
 	rows := 0
 	for _, m := range measures {
@@ -30,21 +31,21 @@ func TestResults(t *testing.T) {
 		delete(all, m.name)
 	}
 	assert.Empty(t, all, "results that nothing measures")
-	data, err := os.ReadFile(filepath.Join(root, resultsFile))
+	data, err := os.ReadFile(resultsFile)
 	require.NoError(t, err)
 	assert.Equal(t, rows+2, strings.Count(string(data), "\n"))
 }
 
 // The figures are those of what was measured, and of nothing else.
 func TestFigures(t *testing.T) {
-	all, err := readResults(root)
+	all, err := readResults()
 	require.NoError(t, err)
-	files, err := filepath.Glob(filepath.Join(root, "docs/figures/*.svg"))
+	files, err := filepath.Glob("docs/figures/*.svg")
 	require.NoError(t, err)
 	figures := all.figures()
 	assert.Len(t, files, len(figures))
 	for path, want := range figures {
-		svg, err := os.ReadFile(filepath.Join(root, path))
+		svg, err := os.ReadFile(path)
 		require.NoError(t, err)
 		assert.True(t, string(want) == string(svg), "%s: run `go run ./internal/bench -write`", path)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"runtime"
 	"slices"
@@ -229,42 +228,6 @@ func addGetDone(q typedQueue, keys []request, goroutines int) {
 	wg.Wait()
 }
 
-// BenchmarkQueueCostDecide has all keys be handed out and told to wait, for a poll in 5 minutes
-// or a deadline within 10, as a reconcile does, and the same without Decide.
-func BenchmarkQueueCostDecide(b *testing.B) {
-	for _, depth := range sized([]int{1000}, []int{10_000, 100_000}) {
-		keys := requests(depth)
-		draws := rand.New(rand.NewPCG(1, 1))
-		decisions := make([]requeue.Decision, depth)
-		now := time.Now()
-		for i := range decisions {
-			ahead := time.Minute + time.Duration(draws.Int64N(int64(9*time.Minute)))
-			decisions[i] = requeue.From(now).Every(5 * time.Minute).Deadline(now.Add(ahead)).Decide()
-		}
-		onEach(b, "keys="+digits(float64(depth)), []string{oursName, "without Decide"}, func(b *testing.B, queue string) {
-			var spent time.Duration
-			for b.Loop() {
-				q := makeQueue(oursName).(deadlinequeue.Queue[request])
-				for _, k := range keys {
-					q.Add(k)
-				}
-				before := cpu()
-				for _, d := range decisions {
-					k, _ := q.Get()
-					if queue == oursName {
-						q.Decide(k, d)
-					}
-					q.AddAfter(k, d.After)
-					q.Done(k)
-				}
-				spent += cpu() - before
-				q.ShutDown()
-			}
-			b.ReportMetric(float64(spent)/float64(b.N*depth), "CPU-ns/key")
-		})
-	}
-}
-
 // BenchmarkQueueCostOthers are other costs of queues.
 func BenchmarkQueueCostOthers(b *testing.B) {
 	keys := requests(sized(1000, 100_000))
@@ -339,14 +302,4 @@ func heapInUse() float64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return float64(m.HeapAlloc)
-}
-
-// addWithDeadline has a queue of ours, in which nothing is ready, wait with a key for a
-// deadline, and for a poll after that.
-func addWithDeadline(q typedQueue, key request, ahead time.Duration) {
-	q.Add(key)
-	key, _ = q.Get()
-	q.(deadlinequeue.Queue[request]).Decide(key, requeue.Decision{Deadline: time.Now().Add(ahead)})
-	q.AddAfter(key, ahead+2*time.Hour)
-	q.Done(key)
 }

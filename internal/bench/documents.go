@@ -27,14 +27,14 @@ var (
 )
 
 // documentsIn are the files that may have markers.
-func documentsIn(root string) ([]string, error) {
-	docs, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	return append(docs, filepath.Join(root, "README.md")), err
+func documentsIn() ([]string, error) {
+	docs, err := filepath.Glob("docs/*.md")
+	return append(docs, "README.md"), err
 }
 
 // fill fills a document, and fails for a marker of what there is not, and for Go that has no
 // marker.
-func fill(root, text string, all results) (string, error) {
+func fill(text string, all results) (string, error) {
 	var wrong []string
 	texts := all.markers()
 	text = numbers.ReplaceAllStringFunc(text, func(found string) string {
@@ -53,7 +53,7 @@ func fill(root, text string, all results) (string, error) {
 		filled++
 		m := blocks.FindStringSubmatch(found)
 		file, name, gap, indent := m[1], m[2], m[3], m[4]
-		code, err := snippet(filepath.Join(root, file), name)
+		code, err := snippet(file, name)
 		if err != nil {
 			wrong = append(wrong, err.Error())
 		}
@@ -101,8 +101,8 @@ func snippet(file, name string) (string, error) {
 }
 
 // writeDocuments fills all documents.
-func writeDocuments(root string, all results) error {
-	documents, err := documentsIn(root)
+func writeDocuments(all results) error {
+	documents, err := documentsIn()
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func writeDocuments(root string, all results) error {
 		if err != nil {
 			return err
 		}
-		filled, err := fill(root, string(text), all)
+		filled, err := fill(string(text), all)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}

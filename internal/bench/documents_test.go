@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -10,20 +9,26 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const root = "../.." // of the clone
+// The command is run in the root of a clone, and so are its tests.
+func TestMain(m *testing.M) {
+	if err := os.Chdir("../.."); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 // What the documents say between markers is what was measured, and their Go is code that
 // compiles.
 func TestDocuments(t *testing.T) {
-	all, err := readResults(root)
+	all, err := readResults()
 	require.NoError(t, err)
-	documents, err := documentsIn(root)
+	documents, err := documentsIn()
 	require.NoError(t, err)
 	require.Greater(t, len(documents), 5)
 	for _, path := range documents {
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
-		filled, err := fill(root, string(text), all)
+		filled, err := fill(string(text), all)
 		require.NoError(t, err, path)
 		lines := strings.Split(string(text), "\n")
 		for i, want := range strings.Split(filled, "\n") {
@@ -37,9 +42,9 @@ func TestDocuments(t *testing.T) {
 }
 
 func TestFill(t *testing.T) {
-	dir := t.TempDir()
+	t.Chdir(t.TempDir())
 	file := "package p\n\nfunc f() {\n\t// doc: one\n\tif true {\n\t\tg()\n\n\t\th() // so // want `RQ001`\n\t}\n\t// end\n}\n\n// doc: two\nvar x int\n\n// end\n"
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "p.go"), []byte(file), 0o644))
+	require.NoError(t, os.WriteFile("p.go", []byte(file), 0o644))
 	all := results{
 		"whole":   {{Of: []string{"all"}, Values: map[string]float64{"minutes": 2}}},
 		"race":    {{Of: []string{"1s", "by hand"}, Values: map[string]float64{"late max (s)": 0.0123}}, {Of: []string{"2s", "by hand"}, Values: map[string]float64{"late max (s)": 1}}},
@@ -60,14 +65,14 @@ func TestFill(t *testing.T) {
 		{text: "<!--code:q.go-->\n```go\nold\n```\n", wrong: "no such file"},
 		{text: "```go\nold\n```\n", wrong: "1 of 1 Go blocks have no marker"},
 	} {
-		filled, err := fill(dir, c.text, all)
+		filled, err := fill(c.text, all)
 		if c.wrong != "" {
 			assert.ErrorContains(t, err, c.wrong)
 			continue
 		}
 		require.NoError(t, err)
 		assert.Equal(t, c.want, filled)
-		again, err := fill(dir, filled, all)
+		again, err := fill(filled, all)
 		require.NoError(t, err)
 		assert.Equal(t, filled, again)
 	}

@@ -22,7 +22,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"sync"
@@ -44,7 +43,6 @@ func main() {
 
 func command(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ExitOnError)
-	root := flags.String("root", ".", "root `directory` of the clone")
 	only := flags.String("run", "", "measure those whose name matches the `regexp`; of the others the results stay as they are")
 	write := flags.Bool("write", false, "measure nothing, and write documents and figures from the results that are there")
 	if err := flags.Parse(args); err != nil {
@@ -57,28 +55,28 @@ func command(ctx context.Context, args []string) error {
 	if !slices.ContainsFunc(measures, func(m measure) bool { return pattern.MatchString(m.name) }) {
 		return fmt.Errorf("-run %s matches no measurement", pattern)
 	}
-	all, err := readResults(*root)
+	all, err := readResults()
 	if err != nil {
 		return err
 	}
 	if !*write {
 		began := time.Now()
-		if err := measureAll(ctx, *root, all, pattern); err != nil {
+		if err := measureAll(ctx, all, pattern); err != nil {
 			return err
 		}
 		if *only == "" {
 			all["whole"] = []row{{Measure: "whole", Of: []string{"all"}, Values: map[string]float64{"minutes": time.Since(began).Minutes()}}}
 		}
-		if err := all.write(*root); err != nil {
+		if err := all.write(); err != nil {
 			return err
 		}
 	}
 	for path, svg := range all.figures() {
-		if err := os.WriteFile(filepath.Join(*root, path), svg, 0o644); err != nil {
+		if err := os.WriteFile(path, svg, 0o644); err != nil {
 			return err
 		}
 	}
-	return writeDocuments(*root, all)
+	return writeDocuments(all)
 }
 
 // phase is what a measurement needs of the machine. One phase comes after the other.
@@ -92,7 +90,7 @@ const (
 
 // measureAll measures what matches and writes the results after each, so that none is lost if
 // a later one fails.
-func measureAll(ctx context.Context, root string, all results, pattern *regexp.Regexp) error {
+func measureAll(ctx context.Context, all results, pattern *regexp.Regexp) error {
 	var mu sync.Mutex // guards the results
 	for p, atATime := range []int{alone: 1, virtual: 2, idle: 2} {
 		group, ctx := errgroup.WithContext(ctx)
@@ -106,19 +104,19 @@ func measureAll(ctx context.Context, root string, all results, pattern *regexp.R
 					return ctx.Err()
 				}
 				began := time.Now()
-				rows, err := m.run(ctx, root)
+				rows, err := m.run(ctx)
 				if err != nil {
 					return fmt.Errorf("%s: %w", m.name, err)
 				}
 				fmt.Printf("%-12s %4.0f s, %d rows\n", m.name, time.Since(began).Seconds(), len(rows))
-				rows = append(rows, row{Of: []string{about}, Text: thisMachine(root)})
+				rows = append(rows, row{Of: []string{about}, Text: thisMachine()})
 				for i := range rows {
 					rows[i].Measure = m.name
 				}
 				mu.Lock()
 				defer mu.Unlock()
 				all[m.name] = rows
-				return all.write(root)
+				return all.write()
 			})
 		}
 		if err := group.Wait(); err != nil {

@@ -44,9 +44,9 @@ func benchmarks(pattern string, count int) []string {
 
 // run returns the rows that the command tells. Of a program that is no test it is what that
 // prints.
-func (m measure) run(ctx context.Context, root string) (rows []row, err error) {
+func (m measure) run(ctx context.Context) (rows []row, err error) {
 	cmd := exec.CommandContext(ctx, m.command[0], m.command[1:]...)
-	cmd.Dir, cmd.Env = root, append(os.Environ(), wholeEnv+"=whole")
+	cmd.Env = append(os.Environ(), wholeEnv+"=whole")
 	// What it has started is stopped with it, and may clean up.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
@@ -133,7 +133,7 @@ func summarized(output string) (rows []row, err error) {
 			}
 			other := benchmath.NewSample(samples[with], &benchmath.DefaultThresholds)
 			values[title+timesOurs] = median / benchmath.AssumeNothing.Summary(other, 0.95).Center
-			if len(samples[k]) > 1 {
+			if len(samples[k]) > 3 { // with fewer, none can be below 0.05
 				values[title+byChance] = benchmath.AssumeNothing.Compare(other, sample).P
 			}
 		}

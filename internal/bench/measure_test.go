@@ -78,6 +78,8 @@ func TestSummarized(t *testing.T) {
 	const output = `goos: linux
 BenchmarkX/keys=1/queue=deadlinequeue-2  10  1000 CPU-ns/key
 BenchmarkX/keys=1/queue=client-go-2      10  2000 CPU-ns/key  7 heap-B
+BenchmarkX/keys=1/queue=deadlinequeue-2  10  1100 CPU-ns/key
+BenchmarkX/keys=1/queue=client-go-2      10  2200 CPU-ns/key  8 heap-B
 BenchmarkX/keys=1/queue=deadlinequeue-2  10  1200 CPU-ns/key
 BenchmarkX/keys=1/queue=client-go-2      10  2200 CPU-ns/key  9 heap-B
 BenchmarkX/keys=1/queue=deadlinequeue-2  10  1100 CPU-ns/key
@@ -91,7 +93,7 @@ PASS
 	ours, peer := rows[0], rows[1]
 	assert.Equal(t, []string{"X", "1", "client-go"}, peer.Of)
 	assert.Equal(t, "1.1 µs", ours.cell("CPU (s)"))
-	assert.Equal(t, "2.2 µs (2×, p 0.100)", peer.cell("CPU (s)"), "all of three are more than all of three")
+	assert.Equal(t, "2.2 µs (2×, p 0.029)", peer.cell("CPU (s)"), "all of four are more than all of four")
 	assert.Equal(t, "8 B", peer.cell("heap (B)"))
 	assert.Equal(t, []string{"X", "a b", "NextRequeue"}, rows[2].Of)
 	assert.Equal(t, "50 ns", rows[2].cell("time (s)"))

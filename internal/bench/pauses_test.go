@@ -11,56 +11,41 @@ import (
 )
 
 // BenchmarkPauses are the longest that a single call takes with many keys, by the wall clock
-// and without garbage collections: how long everybody else may have to wait for a lock. What
-// else the machine does only adds to it, so the least of three rounds is told.
+// and without garbage collections: how long everybody else may have to wait for a lock.
 func BenchmarkPauses(b *testing.B) {
 	depth, calls := sized(1000, 1_000_000), sized(100, 50_000)
 	all := requests(depth + calls)
 	keys, more := all[:depth], all[depth:]
-	leastOf := func(b *testing.B, name string, round func(queue string) map[string]time.Duration) {
-		onEach(b, name, queueNames, func(b *testing.B, queue string) {
-			for b.Loop() { // once: it takes long
-				least := map[string]float64{}
-				for range 3 {
-					for call, took := range round(queue) {
-						if was, ok := least[call]; !ok || float64(took) < was {
-							least[call] = float64(took)
-						}
-					}
-				}
-				for call, ns := range least {
-					b.ReportMetric(ns, call+"-ns")
-				}
-			}
-		})
-	}
-	leastOf(b, "a queue grows from empty", func(queue string) map[string]time.Duration {
-		q := makeQueue(queue)
-		defer withoutGC()()
-		defer q.ShutDown()
-		var add pause
-		for _, key := range keys {
-			add.of(func() { q.Add(key) })
-		}
-		return map[string]time.Duration{"Add": add.max}
-	})
-	leads := map[string]time.Duration{} // in which a queue can be filled
-	leastOf(b, "all are due at one instant", func(queue string) map[string]time.Duration {
-		for ; ; leads[queue] *= 2 {
+	onEach(b, "a queue grows from empty", queueNames, func(b *testing.B, queue string) {
+		for b.Loop() { // once: it takes long
 			q := makeQueue(queue)
-			leads[queue] = max(leads[queue], sized(20*time.Millisecond, 2*time.Second))
-			due := time.Now().Add(leads[queue])
-			fillUp(q, keys, due)
 			undo := withoutGC()
-			inTime := time.Until(due) > 10*time.Millisecond
-			var add, get pause
-			if inTime {
-				add, get = whenDue(q, due, more)
+			var add pause
+			for _, key := range keys {
+				add.of(func() { q.Add(key) })
 			}
 			undo()
 			q.ShutDown()
-			if inTime {
-				return map[string]time.Duration{"Add": add.max, "Get-or-Done": get.max}
+			b.ReportMetric(float64(add.max), "Add-ns")
+		}
+	})
+	lead := sized(20*time.Millisecond, 2*time.Second) // in which a queue can be filled
+	onEach(b, "all are due at one instant", queueNames, func(b *testing.B, queue string) {
+		for b.Loop() {
+			for inTime := false; !inTime; {
+				q := makeQueue(queue)
+				due := time.Now().Add(lead)
+				fillUp(q, keys, due)
+				undo := withoutGC()
+				if inTime = time.Until(due) > 10*time.Millisecond; inTime {
+					add, get := whenDue(q, due, more)
+					b.ReportMetric(float64(add.max), "Add-ns")
+					b.ReportMetric(float64(get.max), "Get-or-Done-ns")
+				} else {
+					lead *= 2
+				}
+				undo()
+				q.ShutDown()
 			}
 		}
 	})
@@ -92,12 +77,14 @@ func withoutGC() (undo func()) {
 // addDue adds a key that waits until due, as its deadline where the queue knows
 // deadlines.
 func addDue(q typedQueue, key request, due time.Time) {
-	wait := time.Until(due)
 	if _, ours := q.(deadlinequeue.Queue[request]); ours {
-		addWithDeadline(q, key, wait) // requeue:ok a deadline that has passed is due now
+		q.Add(key)
+		key, _ = q.Get() // nothing else is ready
+		defer q.Done(key)
+		waitWithDeadline(q, key, time.Until(due)) // requeue:ok a deadline that has passed is due now
 		return
 	}
-	q.AddAfter(key, wait) // requeue:ok a deadline that has passed is due now
+	q.AddAfter(key, time.Until(due)) // requeue:ok a deadline that has passed is due now
 }
 
 // fillUp adds all keys and returns when the queue has taken them: client-go's all

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -28,8 +27,8 @@ type row struct {
 // with. Each has its own, as each can be repeated alone.
 const about = "about"
 
-func thisMachine(root string) string {
-	return fmt.Sprintf("%s, %d cores, %s/%s, %s", cpuModel(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, versions(root))
+func thisMachine() string {
+	return fmt.Sprintf("%s, %d cores, %s/%s, %s", cpuModel(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, versions())
 }
 
 // cpuModel is what Linux calls the processor; unknown elsewhere.
@@ -52,9 +51,8 @@ var compared = []string{
 	"sigs.k8s.io/controller-runtime",
 }
 
-func versions(root string) string {
+func versions() string {
 	list := exec.Command("go", append([]string{"list", "-m", "-f", "{{.Path}} {{.Version}}"}, compared...)...)
-	list.Dir = root
 	output, _ := list.Output()
 	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
 	return strings.Join(append(lines, "go "+strings.TrimPrefix(runtime.Version(), "go")), ", ")
@@ -63,8 +61,8 @@ func versions(root string) string {
 // results are rows by measurement.
 type results map[string][]row
 
-func readResults(root string) (results, error) {
-	data, err := os.ReadFile(filepath.Join(root, resultsFile))
+func readResults() (results, error) {
+	data, err := os.ReadFile(resultsFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return results{}, nil
 	}
@@ -82,7 +80,7 @@ func readResults(root string) (results, error) {
 	return all, nil
 }
 
-func (all results) write(root string) error {
+func (all results) write() error {
 	var lines []string
 	for _, m := range measures {
 		for _, r := range all[m.name] {
@@ -93,7 +91,7 @@ func (all results) write(root string) error {
 			lines = append(lines, string(line))
 		}
 	}
-	return os.WriteFile(filepath.Join(root, resultsFile), []byte("[\n"+strings.Join(lines, ",\n")+"\n]\n"), 0o644)
+	return os.WriteFile(resultsFile, []byte("[\n"+strings.Join(lines, ",\n")+"\n]\n"), 0o644)
 }
 
 // markers are what stands between the markers of documents, but for single values.

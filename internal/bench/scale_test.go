@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/requeue-go/requeue"
+	"github.com/requeue-go/requeue/deadlinequeue"
 )
 
 // scaleInterval is how often each of the objects that wait is woken.
@@ -16,7 +19,7 @@ const scaleInterval = 5 * time.Minute
 // measureScale is what it costs to have many objects wait: each is woken once in an interval,
 // is handed out, and waits again. In virtual time, so that a million wait at once and the
 // processor does nothing but this. What the queue takes of a core and of memory is computed. Ours
-// is measured with deadlines, too, each before a poll.
+// is measured with deadlines, too, each told to it and before a poll.
 func measureScale(m measuring) {
 	const withDeadlines = oursName + " with deadlines"
 	for _, objects := range sized([]int{500, 1000}, []int{10_000, 100_000, 1_000_000}) {
@@ -28,7 +31,7 @@ func measureScale(m measuring) {
 				case timerName:
 					c = wakeTimers(m.T, objects)
 				case withDeadlines:
-					c, h = wakeAll(m.T, oursName, objects, addWithDeadline)
+					c, h = wakeAll(m.T, oursName, objects, waitWithDeadline)
 				default:
 					c, h = wakeAll(m.T, queue, objects, typedQueue.AddAfter)
 				}
@@ -50,27 +53,33 @@ func median(xs []float64) float64 { return slices.Sorted(slices.Values(xs))[len(
 // woken is how many of the objects are woken: enough to see what one takes.
 func woken(objects int) int { return min(objects, 200_000) }
 
+// waitWithDeadline has a queue of ours wait with a key for a deadline, and for a poll after that.
+func waitWithDeadline(q typedQueue, key request, ahead time.Duration) {
+	q.(deadlinequeue.Queue[request]).Decide(key, requeue.Decision{Deadline: time.Now().Add(ahead)})
+	q.AddAfter(key, ahead+2*time.Hour)
+}
+
 // wakeAll has all objects wait, evenly spread over the interval, and be woken.
-func wakeAll(t *testing.T, queue string, objects int, add func(q typedQueue, key request, wait time.Duration)) (seconds, bytes float64) {
+func wakeAll(t *testing.T, queue string, objects int, wait func(q typedQueue, key request, d time.Duration)) (seconds, bytes float64) {
 	t.Helper()
 	before := heapInUse()
 	keys := requests(objects)
 	synctest.Test(t, func(*testing.T) {
 		q := makeQueue(queue)
-		for i, k := range keys {
-			add(q, k, scaleInterval*time.Duration(i+1)/time.Duration(objects))
-			if i%1000 == 0 {
-				q.Len() // until controller-runtime has taken them
-			}
+		next := func(d time.Duration) {
+			k, _ := q.Get()
+			wait(q, k, d)
+			q.Done(k)
 		}
-		q.Len()
+		for i, k := range keys {
+			q.Add(k)
+			next(scaleInterval * time.Duration(i+1) / time.Duration(objects))
+		}
 		synctest.Wait()
 		bytes = (heapInUse() - before) / float64(objects)
 		began := cpu()
 		for range woken(objects) {
-			k, _ := q.Get()
-			q.Done(k)
-			q.AddAfter(k, scaleInterval)
+			next(scaleInterval)
 		}
 		seconds = (cpu() - began).Seconds() / float64(woken(objects))
 		q.ShutDown()

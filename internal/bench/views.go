@@ -10,14 +10,13 @@ var measures = []measure{
 	{"calculation", alone, benchmarks("Calculation", 6), []view{{
 		only: "Calculation", titles: []string{""}, keys: []string{"time (s)", "allocs"},
 	}}},
-	{"queuecost", alone, benchmarks("QueueCost(Metrics|Decide|Others)?", 6), []view{
+	{"queuecost", alone, benchmarks("QueueCost(Metrics|Others)?", 6), []view{
 		{only: "QueueCost", titles: []string{"keys", "goroutines that add, and that get"}, across: true, keys: []string{"CPU (s)"},
 			figure: &figure{title: "CPU of an Add, a Get and a Done, by keys and goroutines", keys: []string{"CPU (s)"}, floor: 1e-7}},
 		{name: ".metrics", only: "QueueCostMetrics", titles: []string{"keys", "goroutines that add, and that get"}, across: true},
-		{name: ".decide", only: "QueueCostDecide", titles: []string{"keys"}, across: true},
 		{name: ".others", only: "QueueCostOthers", titles: []string{"", "measured"}, across: true},
 	}},
-	{"pauses", alone, benchmarks("Pauses", 1), []view{{only: "Pauses", titles: []string{"1,000,000 keys", "longest"}, across: true}}},
+	{"pauses", alone, benchmarks("Pauses", 3), []view{{only: "Pauses", titles: []string{"1,000,000 keys", "longest"}, across: true}}},
 	{"upstream", alone, benchmarks("(AddGetDone|AddOnly|AddLockContended)", 6), []view{{titles: []string{"1,000 items"}, keys: []string{"time (s)"}, across: true}}},
 	{"scale", alone, tested("bench", "scale"), []view{{
 		titles: []string{"objects", "of each"}, keys: []string{"CPU of a wake-up (s)", "heap (B)"}, across: true,
