@@ -99,10 +99,3 @@ func TestAmount(t *testing.T) {
 		assert.Equal(t, c.want, amount(c.value, c.unit), "%v %s", c.value, c.unit)
 	}
 }
-
-func TestDemo_showsTwoPromotions(t *testing.T) {
-	output := "starting\n\n 1s  a  timeout 1s  requeue  failed 1ms late\n 2s  b  timeout 2s  requeue  failed 2ms late\n" +
-		" 3s  c  timeout 2s  requeue  failed 3ms late\n 5s  a  timeout 1s  fixed interval  failed 4s late\n\nlate, p50   2s\n"
-	assert.Equal(t, "\n\n```\nstarting\n\n 1s  a  timeout 1s  requeue  failed 1ms late\n 2s  b  timeout 2s  requeue  failed 2ms late\n"+
-		" 5s  a  timeout 1s  fixed interval  failed 4s late\n\nlate, p50   2s\n```\n\n", demo(output))
-}

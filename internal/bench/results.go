@@ -105,7 +105,7 @@ func (all results) markers() map[string]string {
 			if r.Of[0] == about {
 				machines[r.Text] = true
 			} else if r.Text != "" {
-				texts[m.name] = demo(r.Text)
+				texts[m.name] = "\n\n```\n" + strings.TrimSpace(r.Text) + "\n```\n\n"
 			}
 		}
 	}

@@ -142,26 +142,6 @@ func (all results) value(marker string) (value string, ok bool) {
 	return amount(sum, unit), ok
 }
 
-// demo leaves out all but two of the promotions, each with both controllers.
-func demo(output string) string {
-	var b strings.Builder
-	b.WriteString("\n\n```\n")
-	var names []string
-	for line := range strings.Lines(output) {
-		if fields := strings.Fields(line); strings.HasSuffix(line, " late\n") && len(fields) > 2 {
-			if name := fields[1]; len(names) < 2 && !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-			if !slices.Contains(names, fields[1]) {
-				continue
-			}
-		}
-		b.WriteString(strings.TrimRight(line, " \n") + "\n")
-	}
-	b.WriteString("```\n\n")
-	return b.String()
-}
-
 // amount writes a value for a reader, to two or three digits.
 func amount(value float64, unit string) string {
 	if value == 0 {
