@@ -47,10 +47,11 @@ func benchmarks(pattern string, count int) []string {
 func (m measure) run(ctx context.Context) (rows []row, err error) {
 	cmd := exec.CommandContext(ctx, m.command[0], m.command[1:]...)
 	cmd.Env = append(os.Environ(), wholeEnv+"=whole")
-	// What it has started is stopped with it, and may clean up.
+	// What it has started is stopped with it, and may clean up: the go command waits for that
+	// after an interrupt, and not after SIGTERM.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
+	cmd.WaitDelay = time.Minute
 	output, err := cmd.Output()
 	if m.command[1] != "test" {
 		return []row{{Of: []string{m.name}, Text: string(output)}}, err

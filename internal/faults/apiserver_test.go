@@ -53,7 +53,13 @@ func runAPIServer(ctx context.Context, s Scale, progress func(string)) (Report, 
 		if err != nil {
 			return r, err
 		}
-		defer func() { err = errors.Join(err, server.Stop()) }()
+		defer func() {
+			if ctx.Err() != nil {
+				server.Kill() // it would wait a minute for requests that it has
+				return
+			}
+			err = errors.Join(err, server.Stop())
+		}()
 		port, err := strconv.Atoi(host.Port())
 		if err != nil {
 			return r, err

@@ -87,11 +87,11 @@ func TestMeasure(t *testing.T) {
 		if os.Getenv("REQUEUE_BENCH") != "" {
 			scale = large
 		}
+		// A signal ends all scenarios, so that they remove what they have made.
+		ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
 		reports := make([]Report, len(scenarios))
 		inAll(t, func(t *testing.T, i int, run scenario) {
-			// A signal ends the scenario, so that it removes what it has made.
-			ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
 			began := time.Now()
 			r, err := run(ctx, scale, func(text string) { t.Logf("%6.2fs %s", time.Since(began).Seconds(), text) })
 			t.Logf("%+v", r)
