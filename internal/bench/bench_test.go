@@ -13,6 +13,41 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// The command is run in the root of a clone, and so are its tests.
+func TestMain(m *testing.M) {
+	if err := os.Chdir("../.."); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// The documents and the figures have what was measured, and code that compiles.
+func TestDocuments(t *testing.T) {
+	all, err := readResults()
+	require.NoError(t, err)
+	files, err := all.files()
+	require.NoError(t, err)
+	figures, err := filepath.Glob("docs/figures/*.svg")
+	require.NoError(t, err)
+	for _, path := range figures {
+		_, ok := files[path]
+		assert.True(t, ok, "%s is of nothing that is measured", path)
+	}
+	require.Greater(t, len(files), len(figures)+5)
+	for path, want := range files {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		lines := strings.Split(string(text), "\n")
+		for i, want := range strings.Split(want, "\n") {
+			if i >= len(lines) || lines[i] != want {
+				assert.Fail(t, "run `go run ./internal/bench -write`", "%s:%d: want %q", path, i+1, want)
+				break
+			}
+		}
+		assert.Equal(t, len(want), len(text), path)
+	}
+}
+
 func TestCommand(t *testing.T) {
 	assert.ErrorContains(t, command(t.Context(), []string{"-run", "("}), "-run")
 	assert.ErrorContains(t, command(t.Context(), []string{"-run", "nonsense"}), "matches no measurement")
@@ -36,21 +71,6 @@ func TestResults(t *testing.T) {
 	assert.Equal(t, rows+2, strings.Count(string(data), "\n"))
 }
 
-// The figures are those of what was measured, and of nothing else.
-func TestFigures(t *testing.T) {
-	all, err := readResults()
-	require.NoError(t, err)
-	files, err := filepath.Glob("docs/figures/*.svg")
-	require.NoError(t, err)
-	figures := all.figures()
-	assert.Len(t, files, len(figures))
-	for path, want := range figures {
-		svg, err := os.ReadFile(path)
-		require.NoError(t, err)
-		assert.True(t, string(want) == string(svg), "%s: run `go run ./internal/bench -write`", path)
-	}
-}
-
 func TestFigure_isWellFormed(t *testing.T) {
 	rows := []row{
 		{Of: []string{"one", "a & b"}, Values: map[string]float64{"late (s)": 0, "max (s)": 1}},
@@ -58,7 +78,7 @@ func TestFigure_isWellFormed(t *testing.T) {
 		{Of: []string{"two", "client-go"}, Values: map[string]float64{"late (s)": 30, "max (s)": 50}},
 	}
 	for keys, circles := range map[string]int{"late (s)": 3 + 2, "late (s);max (s)": 6 + 2} { // with the legend
-		text := string(figure{title: "<late>", keys: strings.Split(keys, ";"), floor: 0.1}.svg(rows))
+		text := figure{title: "<late>", keys: strings.Split(keys, ";"), floor: 0.1}.svg(rows)
 		decoder := xml.NewDecoder(strings.NewReader(text))
 		for {
 			_, err := decoder.Token()
@@ -85,6 +105,32 @@ func TestView_across(t *testing.T) {
 	}
 	v := view{only: "A", titles: []string{"of", "what"}, across: true}
 	assert.Equal(t, "\n\n| of | what | ours | peer |\n| --- | --- | --- | --- |\n| x | heap | 5 B |  |\n| x | time | 1 s | 2 s (2×, p 0.500) |\n| y | time | 3 s |  |\n\n", v.table(v.of(rows)))
+}
+
+func TestResults_marker(t *testing.T) {
+	late := func(of string, seconds float64) row {
+		return row{Of: []string{of, "by hand"}, Values: map[string]float64{"late max (s)": seconds}}
+	}
+	all := results{
+		"race":    {late("1s", 0.0123), late("2s", 1), {Of: []string{about}, Text: "a machine"}},
+		"handled": {{Of: []string{"x"}, Values: map[string]float64{"reconciles": 1}}, {Of: []string{about}, Text: "a machine"}},
+		"demo":    {{Of: []string{"demo"}, Text: "late\n"}},
+	}
+	for key, want := range map[string]string{
+		"race;1s;by hand;late max (s)": "12 ms",
+		"race;*;by hand;late max (s)":  "1 s",
+		"handled":                      "\n\n| waits | reconciles | second deadline late | never acted on |\n| --- | --- | --- | --- |\n| x | 1 |  |  |\n\n",
+		"demo":                         "\n\n```\nlate\n```\n\n",
+		"machine":                      "\n\n> a machine\n\n",
+	} {
+		got, ok := all.marker(key)
+		assert.True(t, ok, key)
+		assert.Equal(t, want, got, key)
+	}
+	for _, key := range []string{"race;by hand;late max (s)", "race;1s;by hand;late", "nobody"} {
+		_, ok := all.marker(key)
+		assert.False(t, ok, key)
+	}
 }
 
 func TestAmount(t *testing.T) {

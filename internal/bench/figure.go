@@ -67,7 +67,7 @@ func (c *canvas) text(x, y float64, anchor, text string) {
 	c.add(`<text x="%.1f" y="%.1f" text-anchor="%s">%s</text>`, x, y, anchor, &escaped)
 }
 
-func (f figure) svg(rows []row) []byte {
+func (f figure) svg(rows []row) string {
 	var lines, names []string
 	dots := map[string][]dot{} // by line
 	most, unit := 10*f.floor, ""
@@ -137,5 +137,5 @@ func (f figure) svg(rows []row) []byte {
 		head.add(".c%d { color: %s }", i, colour.dark)
 	}
 	head.add("}\n</style>")
-	return []byte(head.String() + grid.String() + c.String() + "</svg>\n")
+	return head.String() + grid.String() + c.String() + "</svg>\n"
 }

@@ -71,12 +71,16 @@ func command(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	for path, svg := range all.figures() {
-		if err := os.WriteFile(path, svg, 0o644); err != nil {
+	files, err := all.files()
+	if err != nil {
+		return err
+	}
+	for path, text := range files {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
-	return writeDocuments(all)
+	return nil
 }
 
 // phase is what a measurement needs of the machine. One phase comes after the other.

@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/requeue-go/requeue/internal/documents"
 )
 
 // resultsFile has all that was measured, a row a line.
@@ -94,28 +96,34 @@ func (all results) write() error {
 	return os.WriteFile(resultsFile, []byte("[\n"+strings.Join(lines, ",\n")+"\n]\n"), 0o644)
 }
 
-// markers are what stands between the markers of documents, but for single values.
-func (all results) markers() map[string]string {
-	machines, texts := map[string]bool{}, map[string]string{}
+// marker returns what stands at a marker: the machines, a table, what a program printed, or a
+// value.
+func (all results) marker(key string) (string, bool) {
+	if strings.Contains(key, ";") {
+		return all.value(key)
+	}
+	var lines []string
 	for _, m := range measures {
 		for _, v := range m.views {
-			texts[m.name+v.name] = v.table(v.of(all[m.name]))
+			if m.name+v.name == key {
+				return v.table(v.of(all[m.name])), true
+			}
 		}
 		for _, r := range all[m.name] {
-			if r.Of[0] == about {
-				machines[r.Text] = true
-			} else if r.Text != "" {
-				texts[m.name] = "\n\n```\n" + strings.TrimSpace(r.Text) + "\n```\n\n"
+			if m.name == key && r.Text != "" && r.Of[0] != about {
+				return "\n\n```\n" + strings.TrimSpace(r.Text) + "\n```\n\n", true
+			}
+			if line := "> " + r.Text; r.Of[0] == about && !slices.Contains(lines, line) {
+				lines = append(lines, line)
 			}
 		}
 	}
-	texts["machine"] = "\n\n> " + strings.Join(slices.Sorted(maps.Keys(machines)), "\n> ") + "\n\n"
-	return texts
+	return "\n\n" + strings.Join(lines, "\n") + "\n\n", key == "machine"
 }
 
-// figures are the files of all figures, by name.
-func (all results) figures() map[string][]byte {
-	files := map[string][]byte{}
+// files are the figures, and the documents filled, by path.
+func (all results) files() (map[string]string, error) {
+	files := map[string]string{}
 	for _, m := range measures {
 		for _, v := range m.views {
 			if rows := v.of(all[m.name]); v.figure != nil && len(rows) > 0 {
@@ -123,5 +131,14 @@ func (all results) figures() map[string][]byte {
 			}
 		}
 	}
-	return files
+	pages, err := filepath.Glob("docs/*.md")
+	for _, path := range append(pages, "README.md") {
+		text, readErr := os.ReadFile(path)
+		filled, fillErr := documents.Fill(string(text), all.marker)
+		if fillErr != nil {
+			fillErr = fmt.Errorf("%s: %w", path, fillErr)
+		}
+		files[path], err = filled, errors.Join(err, readErr, fillErr)
+	}
+	return files, err
 }

@@ -1,16 +1,6 @@
-package main
-
-import (
-	"fmt"
-	"maps"
-	"os"
-	"path/filepath"
-	"regexp"
-	"slices"
-	"strings"
-)
-
-// Two kinds of markers have a document filled. Between those of the first stands what was
+// Package documents fills documents with numbers that were measured and with code that compiles.
+//
+// Two kinds of markers have a document filled. Between the markers of the first stands what was
 // measured:
 //
 //	<!--bench:fleet;workers idle;NextRequeue;late p50 (s)-->50 ms<!--/bench-->
@@ -19,6 +9,17 @@ import (
 // the comments "// doc: name" and "// end":
 //
 //	<!--code:examples/snippets/snippets.go#name-->
+package documents
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+)
+
 var (
 	numbers = regexp.MustCompile(`(?s)<!--bench:(.+?)-->(.*?)<!--/bench-->`)
 	blocks  = regexp.MustCompile("(?s)<!--code:([^#> ]+?)(?:#([a-z0-9-]+))?-->(\n+)([ \t]*)```go\n.*?\n[ \t]*```\n")
@@ -26,23 +27,13 @@ var (
 	wanted  = regexp.MustCompile(` // want .*`) // is for the test of the linter
 )
 
-// documentsIn are the files that may have markers.
-func documentsIn() ([]string, error) {
-	docs, err := filepath.Glob("docs/*.md")
-	return append(docs, "README.md"), err
-}
-
-// fill fills a document, and fails for a marker of what there is not, and for Go that has no
-// marker.
-func fill(text string, all results) (string, error) {
+// Fill fills a document with what was measured. It fails for a marker of what there is not, and
+// for Go that has no marker. Files are below the current directory.
+func Fill(text string, measured func(key string) (string, bool)) (string, error) {
 	var wrong []string
-	texts := all.markers()
 	text = numbers.ReplaceAllStringFunc(text, func(found string) string {
 		key := numbers.FindStringSubmatch(found)[1]
-		value, ok := texts[key]
-		if strings.Contains(key, ";") {
-			value, ok = all.value(key)
-		}
+		value, ok := measured(key)
 		if !ok {
 			wrong = append(wrong, "nothing measures "+key)
 		}
@@ -98,26 +89,4 @@ func snippet(file, name string) (string, error) {
 	code = strings.Trim(wanted.ReplaceAllString(code, ""), "\n")
 	indent := code[:len(code)-len(strings.TrimLeft(code, "\t"))] // of the first line
 	return strings.ReplaceAll(strings.TrimPrefix(code, indent), "\n"+indent, "\n"), nil
-}
-
-// writeDocuments fills all documents.
-func writeDocuments(all results) error {
-	documents, err := documentsIn()
-	if err != nil {
-		return err
-	}
-	for _, path := range documents {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		filled, err := fill(string(text), all)
-		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-		if err := os.WriteFile(path, []byte(filled), 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
 }
